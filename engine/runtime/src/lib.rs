@@ -1,0 +1,6 @@
+//! What runc does for Docker: namespaces, root file system, mounts, cgroups, capabilities, seccomp, exec.
+//!
+//! Everything here is synchronous and runs in a process with one thread: the shim, or the init that the
+//! shim cloned. Nothing here knows the Docker API or the daemon.
+
+pub mod spec;
