@@ -3,4 +3,14 @@
 //! Everything here is synchronous and runs in a process with one thread: the shim, or the init that the
 //! shim cloned. Nothing here knows the Docker API or the daemon.
 
+pub mod cgroup;
+mod cgroup_mounts;
+pub mod container;
+mod devices;
+pub mod exec;
+mod identity;
+mod program;
+mod report;
+mod rootfs;
 pub mod spec;
+mod user;

@@ -5,6 +5,7 @@
 //! doubled descriptor does not compile. What `nix` has in a safe form is called there directly.
 #![allow(unsafe_code)]
 
+pub mod bpf;
 pub mod capabilities;
 pub mod clock;
 pub mod descriptors;

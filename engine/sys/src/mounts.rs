@@ -23,6 +23,15 @@ macro_rules! bitflags_like {
             $($(#[$inner])* pub const $flag: $name = $name($value as $type);)*
             /// No flag.
             pub const NONE: $name = $name(0);
+            /// The union of several, in a constant.
+            pub const fn from_all(flags: &[$name]) -> $name {
+                let (mut all, mut index) = (0, 0);
+                while index < flags.len() {
+                    all |= flags[index].0;
+                    index += 1;
+                }
+                $name(all)
+            }
         }
         impl std::ops::BitOr for $name {
             type Output = $name;

@@ -220,3 +220,9 @@ pub fn set_identity(uid: u32, gid: u32, groups: &[u32]) -> io::Result<()> {
     setresuid(uid, uid, uid)?;
     Ok(())
 }
+
+/// Sets the NIS domain name of this UTS namespace (setdomainname(2)).
+pub fn set_domain_name(name: &str) -> io::Result<()> {
+    // SAFETY: the pointer and length describe the string, which the kernel only reads.
+    check(unsafe { libc::setdomainname(name.as_ptr().cast(), name.len()) }.into()).map(drop)
+}
