@@ -70,14 +70,21 @@ pub fn start(
         Ok(started) => started,
         Err(error) => {
             group.remove();
-            return Err(other(format!("failed to create task for container: failed to clone the init: {error}")));
+            return Err(other(format!(
+                "failed to create task for container: failed to clone the init: {error}"
+            )));
         }
     };
     stamps.push(("init cloned".to_owned(), clock::monotonic()));
     match listen(&socket, &mut stamps) {
         Ok(terminal) => {
             stamps.push(("program running".to_owned(), clock::monotonic()));
-            Ok(Running { init, group, terminal, stamps })
+            Ok(Running {
+                init,
+                group,
+                terminal,
+                stamps,
+            })
         }
         Err(error) => {
             end(&init);
@@ -129,7 +136,11 @@ fn listen(socket: &OwnedFd, stamps: &mut Vec<Stamp>) -> Result<Option<OwnedFd>, 
             Ok(Some((Report::Stamps(more), _))) => stamps.extend(more),
             Ok(Some((Report::Failed(error), _))) => return Err(error),
             Ok(Some((Report::Process(_), _))) => {}
-            Err(error) => return Err(other(format!("failed to hear from the container's init: {error}"))),
+            Err(error) => {
+                return Err(other(format!(
+                    "failed to hear from the container's init: {error}"
+                )));
+            }
         }
     }
 }
@@ -184,16 +195,23 @@ fn enter_namespaces(spec: &Spec, group: &Group, network: Option<OwnedFd>) -> Res
     nix::sys::prctl::set_dumpable(false).context(|| "failed to become undumpable".to_owned())?;
     nix::unistd::setsid().context(|| "failed to make a session".to_owned())?;
     if group.birthplace().is_none() {
-        group.enter().context(|| format!("failed to enter the cgroup {}", spec.cgroup.path))?;
+        group
+            .enter()
+            .context(|| format!("failed to enter the cgroup {}", spec.cgroup.path))?;
     }
     if spec.namespaces.cgroup {
-        nix::sched::unshare(CloneFlags::CLONE_NEWCGROUP).context(|| "failed to make a cgroup namespace".to_owned())?;
+        nix::sched::unshare(CloneFlags::CLONE_NEWCGROUP)
+            .context(|| "failed to make a cgroup namespace".to_owned())?;
     }
     match (spec.namespaces.network, network) {
         (NetworkNamespace::Host, _) => Ok(()),
-        (NetworkNamespace::Descriptor, Some(network)) => nix::sched::setns(network, CloneFlags::CLONE_NEWNET)
-            .context(|| "failed to enter the network namespace".to_owned()),
-        (NetworkNamespace::Descriptor, None) => Err("no network namespace came with the spec".to_owned()),
+        (NetworkNamespace::Descriptor, Some(network)) => {
+            nix::sched::setns(network, CloneFlags::CLONE_NEWNET)
+                .context(|| "failed to enter the network namespace".to_owned())
+        }
+        (NetworkNamespace::Descriptor, None) => {
+            Err("no network namespace came with the spec".to_owned())
+        }
     }
 }
 
@@ -201,16 +219,27 @@ fn set_names(spec: &Spec) -> Result<(), String> {
     if !spec.namespaces.uts {
         return Ok(());
     }
-    nix::unistd::sethostname(&spec.hostname).context(|| format!("failed to set the host name {}", spec.hostname))?;
+    nix::unistd::sethostname(&spec.hostname)
+        .context(|| format!("failed to set the host name {}", spec.hostname))?;
     if !spec.domainname.is_empty() {
-        process::set_domain_name(&spec.domainname).context(|| format!("failed to set the domain name {}", spec.domainname))?;
+        process::set_domain_name(&spec.domainname)
+            .context(|| format!("failed to set the domain name {}", spec.domainname))?;
     }
     Ok(())
 }
 
-fn connect_streams(tree: &rootfs::Tree, spec: &Spec, streams: Streams, socket: &OwnedFd) -> Result<(), String> {
+fn connect_streams(
+    tree: &rootfs::Tree,
+    spec: &Spec,
+    streams: Streams,
+    socket: &OwnedFd,
+) -> Result<(), String> {
     match streams {
-        Streams::Separate { stdin, stdout, stderr } => replace_all([&stdin, &stdout, &stderr]),
+        Streams::Separate {
+            stdin,
+            stdout,
+            stderr,
+        } => replace_all([&stdin, &stdout, &stderr]),
         Streams::Terminal => {
             let pair = open_terminal(tree.terminals.as_fd(), spec.process.console_size, socket)?;
             let console = drydock_sys::paths::open_without_links(
@@ -220,8 +249,10 @@ fn connect_streams(tree: &rootfs::Tree, spec: &Spec, streams: Streams, socket: &
                 nix::sys::stat::Mode::empty(),
             )
             .context(|| "failed to open /dev/console".to_owned())?;
-            let bind = mounts::clone_of(pair.terminal.as_fd(), false).context(|| "failed to clone the terminal".to_owned())?;
-            mounts::attach(bind.as_fd(), console.as_fd()).context(|| "failed to mount /dev/console".to_owned())
+            let bind = mounts::clone_of(pair.terminal.as_fd(), false)
+                .context(|| "failed to clone the terminal".to_owned())?;
+            mounts::attach(bind.as_fd(), console.as_fd())
+                .context(|| "failed to mount /dev/console".to_owned())
         }
     }
 }
@@ -234,11 +265,17 @@ pub(crate) fn open_terminal(
 ) -> Result<terminal::Pair, String> {
     let pair = terminal::open_pair(devpts).context(|| "failed to open a terminal".to_owned())?;
     if let Some((rows, columns)) = size {
-        terminal::set_size(pair.controller.as_fd(), rows, columns).context(|| "failed to size the terminal".to_owned())?;
+        terminal::set_size(pair.controller.as_fd(), rows, columns)
+            .context(|| "failed to size the terminal".to_owned())?;
     }
-    report::send(socket.as_fd(), &Report::Terminal, Some(pair.controller.as_fd()))
-        .context(|| "failed to hand over the terminal".to_owned())?;
-    terminal::take_control(pair.terminal.as_fd()).context(|| "failed to take control of the terminal".to_owned())?;
+    report::send(
+        socket.as_fd(),
+        &Report::Terminal,
+        Some(pair.controller.as_fd()),
+    )
+    .context(|| "failed to hand over the terminal".to_owned())?;
+    terminal::take_control(pair.terminal.as_fd())
+        .context(|| "failed to take control of the terminal".to_owned())?;
     replace_all([&pair.terminal, &pair.terminal, &pair.terminal])?;
     Ok(pair)
 }

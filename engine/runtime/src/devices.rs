@@ -12,8 +12,14 @@ use crate::rootfs::Context;
 use crate::spec::{Device, Spec};
 
 /// Docker's default nodes: name, major, minor; all are character devices with mode 0666.
-const NODES: [(&str, u64, u64); 6] =
-    [("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9), ("tty", 5, 0)];
+const NODES: [(&str, u64, u64); 6] = [
+    ("null", 1, 3),
+    ("zero", 1, 5),
+    ("full", 1, 7),
+    ("random", 1, 8),
+    ("urandom", 1, 9),
+    ("tty", 5, 0),
+];
 
 /// The links, and where they lead.
 const LINKS: [(&str, &str); 5] = [
@@ -38,13 +44,19 @@ pub fn populate(dev: &OwnedFd, spec: &Spec) -> Result<(), String> {
         symlinkat("/proc/kcore", dev, "core").context(|| "failed to make /dev/core".to_owned())?;
     }
     for (name, mode) in [("pts", 0o755), ("shm", 0o1777), ("mqueue", 0o755)] {
-        mkdirat(dev, name, Mode::from_bits_truncate(mode)).context(|| format!("failed to make /dev/{name}"))?;
+        mkdirat(dev, name, Mode::from_bits_truncate(mode))
+            .context(|| format!("failed to make /dev/{name}"))?;
     }
     if spec.process.terminal {
         // A place for the terminal to be bound at.
         let flags = OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_RDONLY;
-        paths::open_without_links(dev.as_fd(), Path::new("console"), flags, Mode::from_bits_truncate(0o600))
-            .context(|| "failed to make /dev/console".to_owned())?;
+        paths::open_without_links(
+            dev.as_fd(),
+            Path::new("console"),
+            flags,
+            Mode::from_bits_truncate(0o600),
+        )
+        .context(|| "failed to make /dev/console".to_owned())?;
     }
     for device in &spec.devices {
         add(dev, device)?;
@@ -54,13 +66,28 @@ pub fn populate(dev: &OwnedFd, spec: &Spec) -> Result<(), String> {
 
 /// A node of `--device`. A path outside of /dev is refused: it would have to be made in the image's tree.
 fn add(dev: &OwnedFd, device: &Device) -> Result<(), String> {
-    let Device { path: Some(path), major: Some(major), minor: Some(minor), .. } = device else { return Ok(()) };
+    let Device {
+        path: Some(path),
+        major: Some(major),
+        minor: Some(minor),
+        ..
+    } = device
+    else {
+        return Ok(());
+    };
     let describe = || format!("failed to make the device {}", path.display());
-    let below = path.strip_prefix("/dev").map_err(|_| format!("{}: it is not below /dev", describe()))?;
+    let below = path
+        .strip_prefix("/dev")
+        .map_err(|_| format!("{}: it is not below /dev", describe()))?;
     if let Some(parent) = below.parent() {
-        paths::make_directories(dev.as_fd(), parent, Mode::from_bits_truncate(0o755)).context(describe)?;
+        paths::make_directories(dev.as_fd(), parent, Mode::from_bits_truncate(0o755))
+            .context(describe)?;
     }
-    let kind = if device.kind == 'b' { SFlag::S_IFBLK } else { SFlag::S_IFCHR };
+    let kind = if device.kind == 'b' {
+        SFlag::S_IFBLK
+    } else {
+        SFlag::S_IFCHR
+    };
     // The user's device may be one that is there already, such as /dev/null.
     match make_node(dev, below, kind, device.mode, (*major, *minor)) {
         Err(nix::errno::Errno::EEXIST) => Ok(()),

@@ -41,8 +41,13 @@ pub struct Target<'a> {
 }
 
 /// Starts a process in the container of `target`.
-pub fn start(target: Target<'_>, wanted: &Process, streams: Streams) -> Result<Running, StartError> {
-    let (ours, theirs) = report::pair().map_err(|error| other(format!("failed to make a socket pair: {error}")))?;
+pub fn start(
+    target: Target<'_>,
+    wanted: &Process,
+    streams: Streams,
+) -> Result<Running, StartError> {
+    let (ours, theirs) =
+        report::pair().map_err(|error| other(format!("failed to make a socket pair: {error}")))?;
     let helper = match process::fork() {
         Ok(process::Side::Parent(child)) => child,
         Ok(process::Side::Child) => {
@@ -68,10 +73,16 @@ fn listen(socket: &OwnedFd) -> Result<Running, StartError> {
                 None => break other("the helper of the exec ended without a word"),
             },
             Ok(Some((Report::Terminal, descriptor))) => terminal = descriptor,
-            Ok(Some((Report::Process(pid), Some(descriptor)))) => made = Some(process::Child { pid, descriptor }),
+            Ok(Some((Report::Process(pid), Some(descriptor)))) => {
+                made = Some(process::Child { pid, descriptor })
+            }
             Ok(Some((Report::Failed(error), _))) => break error,
             Ok(Some(_)) => {}
-            Err(error) => break other(format!("failed to hear from the helper of the exec: {error}")),
+            Err(error) => {
+                break other(format!(
+                    "failed to hear from the helper of the exec: {error}"
+                ));
+            }
         }
     };
     if let Some(process) = made {
@@ -102,7 +113,11 @@ fn run_helper(target: Target<'_>, wanted: &Process, streams: Streams, socket: &O
             process::exit_now(128)
         }
         Ok(process::Side::Parent(child)) => {
-            let told = report::send(socket.as_fd(), &Report::Process(child.pid), Some(child.descriptor.as_fd()));
+            let told = report::send(
+                socket.as_fd(),
+                &Report::Process(child.pid),
+                Some(child.descriptor.as_fd()),
+            );
             process::exit_now(i32::from(told.is_err()))
         }
         Err(message) => {
@@ -123,14 +138,18 @@ const EXEC_FAILED: &str = "exec failed: unable to start container process: ";
 fn enter(target: Target<'_>) -> Result<(), String> {
     nix::sys::prctl::set_dumpable(false).context(|| "failed to become undumpable".to_owned())?;
     // Before the namespaces: the cgroup's files are the host's.
-    target.group.enter().context(|| "failed to enter the container's cgroup".to_owned())?;
+    target
+        .group
+        .enter()
+        .context(|| "failed to enter the container's cgroup".to_owned())?;
     let namespaces = CloneFlags::CLONE_NEWNS
         | CloneFlags::CLONE_NEWPID
         | CloneFlags::CLONE_NEWUTS
         | CloneFlags::CLONE_NEWIPC
         | CloneFlags::CLONE_NEWNET
         | CloneFlags::CLONE_NEWCGROUP;
-    nix::sched::setns(&target.init.descriptor, namespaces).context(|| "failed to enter the container's namespaces".to_owned())
+    nix::sched::setns(&target.init.descriptor, namespaces)
+        .context(|| "failed to enter the container's namespaces".to_owned())
 }
 
 /// The process itself. Returns only its failure.
@@ -138,11 +157,20 @@ fn run_process(id: &str, wanted: &Process, streams: Streams, socket: &OwnedFd) -
     let connected = (|| -> Result<(), String> {
         nix::unistd::setsid().context(|| "failed to make a session".to_owned())?;
         match streams {
-            Streams::Separate { stdin, stdout, stderr } => replace_all([&stdin, &stdout, &stderr]),
+            Streams::Separate {
+                stdin,
+                stdout,
+                stderr,
+            } => replace_all([&stdin, &stdout, &stderr]),
             Streams::Terminal => {
-                let root = nix::fcntl::open("/", OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())
-                    .context(|| "failed to open the root".to_owned())?;
-                let devpts = rootfs::open_terminals(root.as_fd()).context(|| "failed to open /dev/pts".to_owned())?;
+                let root = nix::fcntl::open(
+                    "/",
+                    OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC,
+                    Mode::empty(),
+                )
+                .context(|| "failed to open the root".to_owned())?;
+                let devpts = rootfs::open_terminals(root.as_fd())
+                    .context(|| "failed to open /dev/pts".to_owned())?;
                 open_terminal(devpts.as_fd(), wanted.console_size, socket).map(drop)
             }
         }
@@ -152,6 +180,12 @@ fn run_process(id: &str, wanted: &Process, streams: Streams, socket: &OwnedFd) -
     }
     nix::sys::stat::umask(Mode::from_bits_truncate(0o022));
     let error = identity::become_program(id, wanted);
-    let message = error.message.strip_prefix(identity::INIT_FAILED).unwrap_or(&error.message);
-    StartError { kind: error.kind, message: format!("OCI runtime {EXEC_FAILED}{message}") }
+    let message = error
+        .message
+        .strip_prefix(identity::INIT_FAILED)
+        .unwrap_or(&error.message);
+    StartError {
+        kind: error.kind,
+        message: format!("OCI runtime {EXEC_FAILED}{message}"),
+    }
 }

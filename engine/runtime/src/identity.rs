@@ -14,18 +14,20 @@ use nix::fcntl::OFlag;
 use nix::sys::stat::{Mode, fstat};
 use nix::unistd::Uid;
 
+use crate::program;
 use crate::rootfs::Context;
 use crate::spec::{Process, StartError, StartErrorKind};
 use crate::user::{Database, Identity};
-use crate::program;
 
 /// What runc puts before the errors of a process's last steps.
-pub const INIT_FAILED: &str =
-    "failed to create task for container: unable to start container process: error during container init: ";
+pub const INIT_FAILED: &str = "failed to create task for container: unable to start container process: error during container init: ";
 
 /// An error of the engine's side, exit code 125.
 pub fn other(message: impl Into<String>) -> StartError {
-    StartError { kind: StartErrorKind::Other, message: message.into() }
+    StartError {
+        kind: StartErrorKind::Other,
+        message: message.into(),
+    }
 }
 
 /// Becomes the user's program. The caller's root is the container's. Returns only why it could not.
@@ -45,7 +47,9 @@ pub fn become_program(id: &str, wanted: &Process) -> StartError {
         return other(format!("{INIT_FAILED}{message}"));
     }
     // Looked up as the user, who may not be allowed to see what root sees.
-    let Some(name) = wanted.args.first() else { return other("no command specified") };
+    let Some(name) = wanted.args.first() else {
+        return other("no command specified");
+    };
     let error = match program::find(name, &env) {
         Ok(path) => match load_late_seccomp(wanted) {
             Ok(()) => program::execute(&path, &wanted.args, &env),
@@ -53,18 +57,28 @@ pub fn become_program(id: &str, wanted: &Process) -> StartError {
         },
         Err(error) => error,
     };
-    StartError { kind: error.kind, message: format!("{INIT_FAILED}{}", error.message) }
+    StartError {
+        kind: error.kind,
+        message: format!("{INIT_FAILED}{}", error.message),
+    }
 }
 
 /// Everything that needs privileges, up to the seccomp program.
 fn prepare(id: &str, wanted: &Process) -> Result<Identity, StartError> {
-    let root = nix::fcntl::open("/", OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())
-        .map_err(|error| other(format!("failed to open the root: {error}")))?;
-    let identity = Database::read(root.as_fd()).resolve(&wanted.user, &wanted.additional_groups).map_err(other)?;
+    let root = nix::fcntl::open(
+        "/",
+        OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC,
+        Mode::empty(),
+    )
+    .map_err(|error| other(format!("failed to open the root: {error}")))?;
+    let identity = Database::read(root.as_fd())
+        .resolve(&wanted.user, &wanted.additional_groups)
+        .map_err(other)?;
     let steps = || -> Result<(), String> {
         for (name, soft, hard) in &wanted.rlimits {
             let number = limit_number(name).ok_or_else(|| format!("unknown ulimit {name}"))?;
-            process::set_limit(number, *soft, *hard).context(|| format!("failed to set ulimit {name}"))?;
+            process::set_limit(number, *soft, *hard)
+                .context(|| format!("failed to set ulimit {name}"))?;
         }
         if let Some(score) = wanted.oom_score_adj {
             std::fs::write("/proc/self/oom_score_adj", score.to_string())
@@ -93,7 +107,9 @@ fn give_streams(identity: &Identity) -> Result<(), String> {
     if identity.uid == 0 {
         return Ok(());
     }
-    let null = nix::sys::stat::stat("/dev/null").map(|status| status.st_rdev).unwrap_or_default();
+    let null = nix::sys::stat::stat("/dev/null")
+        .map(|status| status.st_rdev)
+        .unwrap_or_default();
     let give = |stream: std::os::fd::BorrowedFd<'_>| -> Result<(), String> {
         let status = fstat(stream).context(|| "failed to look at a stream".to_owned())?;
         if status.st_rdev != 0 && status.st_rdev == null {
@@ -115,10 +131,15 @@ fn enter_directory(root: std::os::fd::BorrowedFd<'_>, cwd: &str) -> Result<(), S
     if !path.is_absolute() {
         return Err(format!("{}: it is not absolute", describe()));
     }
-    let directory = paths::make_directories(root, path, Mode::from_bits_truncate(0o755)).context(describe)?;
+    let directory =
+        paths::make_directories(root, path, Mode::from_bits_truncate(0o755)).context(describe)?;
     nix::unistd::fchdir(&directory).context(describe)?;
     let here = nix::unistd::getcwd().context(describe)?;
-    if here.is_absolute() { Ok(()) } else { Err(format!("{}: it is outside of the container", describe())) }
+    if here.is_absolute() {
+        Ok(())
+    } else {
+        Err(format!("{}: it is outside of the container", describe()))
+    }
 }
 
 /// Drops what the program must not have. Afterwards this process is the user.
@@ -128,32 +149,53 @@ fn drop_privileges(wanted: &Process, identity: &Identity) -> Result<(), String> 
     } else {
         load_seccomp(wanted)?;
     }
-    capabilities::bound(wanted.capabilities).context(|| "failed to limit the bounding set".to_owned())?;
+    capabilities::bound(wanted.capabilities)
+        .context(|| "failed to limit the bounding set".to_owned())?;
     // Without this, changing the user would clear the permitted set before it can be set to what was asked.
     nix::sys::prctl::set_keepcaps(true).context(|| "failed to keep capabilities".to_owned())?;
     process::set_identity(identity.uid, identity.gid, &identity.groups)
         .context(|| format!("failed to become user {}:{}", identity.uid, identity.gid))?;
-    nix::sys::prctl::set_keepcaps(false).context(|| "failed to stop keeping capabilities".to_owned())?;
+    nix::sys::prctl::set_keepcaps(false)
+        .context(|| "failed to stop keeping capabilities".to_owned())?;
     // As another user, only the ambient set survives the exec; Docker's default leaves it empty.
-    let inheritable = if wanted.ambient { wanted.capabilities } else { 0 };
-    let active = if identity.uid == 0 || wanted.ambient { wanted.capabilities } else { 0 };
-    capabilities::set(active, active, inheritable).context(|| "failed to set capabilities".to_owned())?;
-    capabilities::raise_ambient(inheritable).context(|| "failed to set ambient capabilities".to_owned())
+    let inheritable = if wanted.ambient {
+        wanted.capabilities
+    } else {
+        0
+    };
+    let active = if identity.uid == 0 || wanted.ambient {
+        wanted.capabilities
+    } else {
+        0
+    };
+    capabilities::set(active, active, inheritable)
+        .context(|| "failed to set capabilities".to_owned())?;
+    capabilities::raise_ambient(inheritable)
+        .context(|| "failed to set ambient capabilities".to_owned())
 }
 
 fn load_seccomp(wanted: &Process) -> Result<(), String> {
-    let Some(program) = &wanted.seccomp else { return Ok(()) };
+    let Some(program) = &wanted.seccomp else {
+        return Ok(());
+    };
     process::load_seccomp(program).context(|| "failed to load the seccomp program".to_owned())
 }
 
 fn load_late_seccomp(wanted: &Process) -> Result<(), String> {
-    if wanted.no_new_privileges { load_seccomp(wanted) } else { Ok(()) }
+    if wanted.no_new_privileges {
+        load_seccomp(wanted)
+    } else {
+        Ok(())
+    }
 }
 
 /// The environment, with HOME from passwd where the user gave none, as runc does.
 fn environment(wanted: &Process, identity: &Identity) -> Vec<String> {
     let mut env = wanted.env.clone();
-    if !env.iter().any(|entry| entry.starts_with("HOME=") && entry.len() > "HOME=".len()) {
+    if !env
+        .iter()
+        .any(|entry| entry.starts_with("HOME=") && entry.len() > "HOME=".len())
+    {
         env.retain(|entry| entry != "HOME=");
         env.push(format!("HOME={}", identity.home));
     }

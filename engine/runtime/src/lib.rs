@@ -12,5 +12,8 @@ mod identity;
 mod program;
 mod report;
 mod rootfs;
+pub mod skeleton;
 pub mod spec;
 mod user;
+
+pub use rootfs::STAGING;

@@ -16,9 +16,15 @@ use crate::spec::{StartError, StartErrorKind};
 /// The absolute or relative path of a program. A name without a slash is looked up in PATH of `env`.
 pub fn find(name: &str, env: &[String]) -> Result<PathBuf, StartError> {
     if name.contains('/') {
-        return executable(Path::new(name)).map(|()| PathBuf::from(name)).map_err(|errno| refused(name, errno));
+        return executable(Path::new(name))
+            .map(|()| PathBuf::from(name))
+            .map_err(|errno| refused(name, errno));
     }
-    let path = env.iter().rev().find_map(|entry| entry.strip_prefix("PATH=")).unwrap_or("");
+    let path = env
+        .iter()
+        .rev()
+        .find_map(|entry| entry.strip_prefix("PATH="))
+        .unwrap_or("");
     let mut denied = false;
     for directory in path.split(':') {
         let candidate = Path::new(if directory.is_empty() { "." } else { directory }).join(name);
@@ -32,7 +38,10 @@ pub fn find(name: &str, env: &[String]) -> Result<PathBuf, StartError> {
         return Err(refused(name, Errno::EACCES));
     }
     let message = format!("exec: {name:?}: executable file not found in $PATH");
-    Err(StartError { kind: StartErrorKind::NotFound, message })
+    Err(StartError {
+        kind: StartErrorKind::NotFound,
+        message,
+    })
 }
 
 /// Whether it is a file with an execute bit for us.
@@ -48,7 +57,9 @@ fn executable(path: &Path) -> Result<(), Errno> {
 pub fn refused(name: &str, errno: Errno) -> StartError {
     let kind = match errno {
         Errno::ENOENT | Errno::ENOTDIR => StartErrorKind::NotFound,
-        Errno::EACCES | Errno::EISDIR | Errno::ENOEXEC | Errno::EPERM => StartErrorKind::NotExecutable,
+        Errno::EACCES | Errno::EISDIR | Errno::ENOEXEC | Errno::EPERM => {
+            StartErrorKind::NotExecutable
+        }
         _ => StartErrorKind::Other,
     };
     // Go writes system errors in lower case.
@@ -61,17 +72,29 @@ pub fn refused(name: &str, errno: Errno) -> StartError {
         Errno::ENOENT | Errno::ENOTDIR => format!("stat {name}: "),
         _ => String::new(),
     };
-    StartError { kind, message: format!("exec: {name:?}: {call}{text}") }
+    StartError {
+        kind,
+        message: format!("exec: {name:?}: {call}{text}"),
+    }
 }
 
 /// Replaces this process by the program. Returns only the error.
 pub fn execute(path: &Path, args: &[String], env: &[String]) -> StartError {
-    let c_strings = |texts: &[String]| texts.iter().map(|text| CString::new(text.as_bytes())).collect::<Result<Vec<_>, _>>();
+    let c_strings = |texts: &[String]| {
+        texts
+            .iter()
+            .map(|text| CString::new(text.as_bytes()))
+            .collect::<Result<Vec<_>, _>>()
+    };
     let name = args.first().map_or("", String::as_str);
-    let converted = CString::new(path.as_os_str().as_encoded_bytes()).and_then(|path| Ok((path, c_strings(args)?, c_strings(env)?)));
+    let converted = CString::new(path.as_os_str().as_encoded_bytes())
+        .and_then(|path| Ok((path, c_strings(args)?, c_strings(env)?)));
     let Ok((c_path, args, env)) = converted else {
         let error = io::Error::from(io::ErrorKind::InvalidInput);
-        return StartError { kind: StartErrorKind::Other, message: format!("exec {name:?}: a NUL in the arguments: {error}") };
+        return StartError {
+            kind: StartErrorKind::Other,
+            message: format!("exec {name:?}: a NUL in the arguments: {error}"),
+        };
     };
     match nix::unistd::execve(&c_path, &args, &env) {
         Ok(never) => match never {},
@@ -82,7 +105,11 @@ pub fn execute(path: &Path, args: &[String], env: &[String]) -> StartError {
 /// The error of execve(2) itself; runc words it a little differently from a failed look-up.
 fn refused_at_exec(path: &Path, errno: Errno) -> StartError {
     let mut error = refused("", errno);
-    let text = if errno == Errno::ENOEXEC { "exec format error".to_owned() } else { errno.desc().to_lowercase() };
+    let text = if errno == Errno::ENOEXEC {
+        "exec format error".to_owned()
+    } else {
+        errno.desc().to_lowercase()
+    };
     error.message = format!("exec {}: {text}", path.display());
     error
 }
@@ -99,15 +126,27 @@ mod tests {
         std::fs::write(&program, "#!/bin/sh\n").unwrap();
         let env = vec![format!("PATH=/nonexistent:{}", directory.path().display())];
         std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o644)).unwrap();
-        assert_eq!(find("tool", &env).unwrap_err().kind, StartErrorKind::NotExecutable);
+        assert_eq!(
+            find("tool", &env).unwrap_err().kind,
+            StartErrorKind::NotExecutable
+        );
         std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
         assert_eq!(find("tool", &env).unwrap(), program);
 
         let missing = find("nope", &env).unwrap_err();
         assert_eq!(missing.kind, StartErrorKind::NotFound);
-        assert_eq!(missing.message, "exec: \"nope\": executable file not found in $PATH");
+        assert_eq!(
+            missing.message,
+            "exec: \"nope\": executable file not found in $PATH"
+        );
         let missing = find("/nope", &env).unwrap_err();
-        assert_eq!(missing.message, "exec: \"/nope\": stat /nope: no such file or directory");
-        assert_eq!(find("/", &env).unwrap_err().kind, StartErrorKind::NotExecutable);
+        assert_eq!(
+            missing.message,
+            "exec: \"/nope\": stat /nope: no such file or directory"
+        );
+        assert_eq!(
+            find("/", &env).unwrap_err().kind,
+            StartErrorKind::NotExecutable
+        );
     }
 }

@@ -34,11 +34,20 @@ const LARGEST: usize = 64 << 10;
 /// A new socket pair: the shim's end and the init's.
 pub fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
     use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
-    Ok(socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)?)
+    Ok(socketpair(
+        AddressFamily::Unix,
+        SockType::SeqPacket,
+        None,
+        SockFlag::SOCK_CLOEXEC,
+    )?)
 }
 
 /// Sends a report, with at most one descriptor.
-pub fn send(socket: BorrowedFd<'_>, report: &Report, descriptor: Option<BorrowedFd<'_>>) -> io::Result<()> {
+pub fn send(
+    socket: BorrowedFd<'_>,
+    report: &Report,
+    descriptor: Option<BorrowedFd<'_>>,
+) -> io::Result<()> {
     let mut bytes = serde_json::to_vec(report)?;
     if bytes.len() > LARGEST {
         // Only an error text can be that long (a path of the user's); its beginning says enough.
@@ -56,7 +65,12 @@ pub fn receive(socket: &OwnedFd) -> io::Result<Option<(Report, Option<OwnedFd>)>
     loop {
         match descriptors::receive(socket.as_fd(), &mut buffer, &mut received) {
             Ok(0) => return Ok(None),
-            Ok(length) => return Ok(Some((serde_json::from_slice(&buffer[..length])?, received.pop()))),
+            Ok(length) => {
+                return Ok(Some((
+                    serde_json::from_slice(&buffer[..length])?,
+                    received.pop(),
+                )));
+            }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }

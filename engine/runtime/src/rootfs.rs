@@ -19,16 +19,19 @@ use nix::fcntl::OFlag;
 use nix::mount::{MntFlags, MsFlags, mount};
 use nix::sys::stat::{Mode, SFlag, fstat};
 
-use crate::spec::{Mount, Rootfs, Spec};
 use crate::cgroup::Hierarchies;
+use crate::spec::{Mount, Rootfs, Spec};
 use crate::{cgroup_mounts, devices};
 
 /// Where the root is put together, in the spawner's mount namespace.
 pub const STAGING: &str = "/root";
 
 /// What /proc, /sys, /dev/mqueue and most others carry.
-const CONFINED: MountAttributes =
-    MountAttributes::from_all(&[MountAttributes::NO_SET_ID, MountAttributes::NO_EXECUTE, MountAttributes::NO_DEVICES]);
+const CONFINED: MountAttributes = MountAttributes::from_all(&[
+    MountAttributes::NO_SET_ID,
+    MountAttributes::NO_EXECUTE,
+    MountAttributes::NO_DEVICES,
+]);
 
 /// An error with the object it is about.
 type Result<T> = std::result::Result<T, String>;
@@ -61,8 +64,12 @@ pub struct Tree {
 pub fn build(spec: &Spec, hierarchies: &Hierarchies, binds: Vec<OwnedFd>) -> Result<Tree> {
     mount_overlay(&spec.rootfs)?;
     nix::unistd::chdir(STAGING).context(|| format!("failed to enter {STAGING}"))?;
-    let root = nix::fcntl::open(".", OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())
-        .context(|| "failed to open the root of the overlay".to_owned())?;
+    let root = nix::fcntl::open(
+        ".",
+        OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC,
+        Mode::empty(),
+    )
+    .context(|| "failed to open the root of the overlay".to_owned())?;
     let proc = mount_new(&root, "/proc", c"proc", &[], CONFINED)?;
     let devices = mount_new(
         &root,
@@ -76,14 +83,31 @@ pub fn build(spec: &Spec, hierarchies: &Hierarchies, binds: Vec<OwnedFd>) -> Res
         &root,
         "/dev/pts",
         c"devpts",
-        &[(c"newinstance", c""), (c"ptmxmode", c"0666"), (c"mode", c"0620"), (c"gid", c"5")],
+        &[
+            (c"newinstance", c""),
+            (c"ptmxmode", c"0666"),
+            (c"mode", c"0620"),
+            (c"gid", c"5"),
+        ],
         MountAttributes::NO_SET_ID | MountAttributes::NO_EXECUTE,
     )?;
-    let shm_size = CString::new(spec.shm_size.to_string()).context(|| "bad size of /dev/shm".to_owned())?;
-    mount_new(&root, "/dev/shm", c"tmpfs", &[(c"mode", c"1777"), (c"size", &shm_size)], CONFINED)?;
+    let shm_size =
+        CString::new(spec.shm_size.to_string()).context(|| "bad size of /dev/shm".to_owned())?;
+    mount_new(
+        &root,
+        "/dev/shm",
+        c"tmpfs",
+        &[(c"mode", c"1777"), (c"size", &shm_size)],
+        CONFINED,
+    )?;
     mount_new(&root, "/dev/mqueue", c"mqueue", &[], CONFINED)?;
     mount_sys(&root, spec, hierarchies)?;
-    let tree = Tree { root, devices, terminals, proc };
+    let tree = Tree {
+        root,
+        devices,
+        terminals,
+        proc,
+    };
     let mut binds = binds.into_iter();
     for extra in &spec.mounts {
         mount_extra(&tree, extra, &mut binds)?;
@@ -96,7 +120,8 @@ impl Tree {
     pub fn protect(&self, spec: &Spec) -> Result<()> {
         mask(self, &spec.masked_paths)?;
         for path in &spec.readonly_paths {
-            make_readonly(&self.root, path).context(|| format!("failed to make {path} read-only"))?;
+            make_readonly(&self.root, path)
+                .context(|| format!("failed to make {path} read-only"))?;
         }
         Ok(())
     }
@@ -105,9 +130,11 @@ impl Tree {
     pub fn write_sysctls(&self, sysctls: &[(String, String)]) -> Result<()> {
         for (key, value) in sysctls {
             let path = Path::new("sys").join(key.replace('.', "/"));
-            let file = paths::open_without_links(self.proc.as_fd(), &path, OFlag::O_WRONLY, Mode::empty());
+            let file =
+                paths::open_without_links(self.proc.as_fd(), &path, OFlag::O_WRONLY, Mode::empty());
             let write = |mut file: File| io::Write::write_all(&mut file, value.as_bytes());
-            file.and_then(|file| write(File::from(file))).context(|| format!("failed to write sysctl {key}"))?;
+            file.and_then(|file| write(File::from(file)))
+                .context(|| format!("failed to write sysctl {key}"))?;
         }
         Ok(())
     }
@@ -118,11 +145,16 @@ impl Tree {
         nix::unistd::fchdir(&self.root).context(|| "failed to enter the new root".to_owned())?;
         // Both arguments "." stacks the old root on the new one, so no directory is needed for it.
         nix::unistd::pivot_root(".", ".").context(|| "failed to pivot the root".to_owned())?;
-        nix::mount::umount2(".", MntFlags::MNT_DETACH).context(|| "failed to leave the old root".to_owned())?;
+        nix::mount::umount2(".", MntFlags::MNT_DETACH)
+            .context(|| "failed to leave the old root".to_owned())?;
         nix::unistd::chdir("/").context(|| "failed to enter /".to_owned())?;
         if readonly {
-            let change = Change { set: MountAttributes::READONLY, ..Default::default() };
-            mounts::change(self.root.as_fd(), change).context(|| "failed to make the root read-only".to_owned())?;
+            let change = Change {
+                set: MountAttributes::READONLY,
+                ..Default::default()
+            };
+            mounts::change(self.root.as_fd(), change)
+                .context(|| "failed to make the root read-only".to_owned())?;
         }
         Ok(())
     }
@@ -132,16 +164,30 @@ impl Tree {
 /// options, in which 127 real paths do not fit, and a `:` in the data root's name needs no escape.
 fn mount_overlay(rootfs: &Rootfs) -> Result<()> {
     let open = |path: &PathBuf| {
-        nix::fcntl::open(path, OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())
-            .context(|| format!("failed to open the layer {}", path.display()))
+        nix::fcntl::open(
+            path,
+            OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC,
+            Mode::empty(),
+        )
+        .context(|| format!("failed to open the layer {}", path.display()))
     };
     let layers = rootfs.layers.iter().map(open).collect::<Result<Vec<_>>>()?;
     let (upper, work) = (open(&rootfs.upper)?, open(&rootfs.work)?);
     let name = |descriptor: &OwnedFd| format!("/proc/self/fd/{}", descriptor.as_raw_fd());
     let lower = layers.iter().map(name).collect::<Vec<_>>().join(":");
-    let options = format!("lowerdir={lower},upperdir={},workdir={}", name(&upper), name(&work));
-    mount(Some("overlay"), STAGING, Some("overlay"), MsFlags::empty(), Some(options.as_str()))
-        .context(|| format!("failed to mount the overlay of {} layers", layers.len()))
+    let options = format!(
+        "lowerdir={lower},upperdir={},workdir={}",
+        name(&upper),
+        name(&work)
+    );
+    mount(
+        Some("overlay"),
+        STAGING,
+        Some("overlay"),
+        MsFlags::empty(),
+        Some(options.as_str()),
+    )
+    .context(|| format!("failed to mount the overlay of {} layers", layers.len()))
 }
 
 /// A new file system at a directory of the root, which is made if missing and must not be a link. Returns
@@ -167,30 +213,47 @@ fn ordinary_directory(root: &OwnedFd, path: &str) -> Result<OwnedFd> {
     match paths::open_without_links(root.as_fd(), Path::new(path), flags, Mode::empty()) {
         Ok(place) => Ok(place),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            paths::make_directories(root.as_fd(), Path::new(path), Mode::from_bits_truncate(0o755))
-                .context(|| format!("failed to make {path}"))?;
+            paths::make_directories(
+                root.as_fd(),
+                Path::new(path),
+                Mode::from_bits_truncate(0o755),
+            )
+            .context(|| format!("failed to make {path}"))?;
             paths::open_without_links(root.as_fd(), Path::new(path), flags, Mode::empty())
                 .context(|| format!("{path} must be mounted on ordinary directory"))
         }
-        Err(error) => Err(format!("{path} must be mounted on ordinary directory: {error}")),
+        Err(error) => Err(format!(
+            "{path} must be mounted on ordinary directory: {error}"
+        )),
     }
 }
 
 fn mount_sys(root: &OwnedFd, spec: &Spec, hierarchies: &Hierarchies) -> Result<()> {
-    let readonly = if spec.privileged { MountAttributes::NONE } else { MountAttributes::READONLY };
+    let readonly = if spec.privileged {
+        MountAttributes::NONE
+    } else {
+        MountAttributes::READONLY
+    };
     mount_new(root, "/sys", c"sysfs", &[], CONFINED | readonly)?;
     cgroup_mounts::mount_all(root, hierarchies, CONFINED | readonly)
 }
 
 /// A mount of the user, or one of the engine's files for /etc.
-fn mount_extra(tree: &Tree, wanted: &Mount, binds: &mut impl Iterator<Item = OwnedFd>) -> Result<()> {
+fn mount_extra(
+    tree: &Tree,
+    wanted: &Mount,
+    binds: &mut impl Iterator<Item = OwnedFd>,
+) -> Result<()> {
     match wanted {
         Mount::EngineFile { source, target } => {
-            let file = mounts::open_tree_clone(source).context(|| format!("failed to open {}", source.display()))?;
+            let file = mounts::open_tree_clone(source)
+                .context(|| format!("failed to open {}", source.display()))?;
             attach_bind(tree, file, target, false)
         }
         Mount::Descriptor { target, readonly } => {
-            let bind = binds.next().ok_or_else(|| format!("no descriptor came for the mount at {}", target.display()))?;
+            let bind = binds.next().ok_or_else(|| {
+                format!("no descriptor came for the mount at {}", target.display())
+            })?;
             attach_bind(tree, bind, target, *readonly)
         }
         Mount::Tmpfs { target, options } => mount_tmpfs(tree, target, options),
@@ -210,8 +273,20 @@ fn attach_bind(tree: &Tree, bind: OwnedFd, target: &Path, readonly: bool) -> Res
             describe()
         ));
     }
-    let set = if readonly { MountAttributes::READONLY } else { MountAttributes::NONE };
-    mounts::change(bind.as_fd(), Change { set, private: true, recursive: true }).context(describe)?;
+    let set = if readonly {
+        MountAttributes::READONLY
+    } else {
+        MountAttributes::NONE
+    };
+    mounts::change(
+        bind.as_fd(),
+        Change {
+            set,
+            private: true,
+            recursive: true,
+        },
+    )
+    .context(describe)?;
     mounts::attach(bind.as_fd(), place.as_fd()).context(describe)
 }
 
@@ -235,7 +310,10 @@ fn refuse_over_proc(tree: &Tree, target: &Path) -> Result<()> {
         Err(_) => target.starts_with("/proc"),
     };
     if inside_proc {
-        return Err(format!("{} cannot be mounted because it is inside /proc", target.display()));
+        return Err(format!(
+            "{} cannot be mounted because it is inside /proc",
+            target.display()
+        ));
     }
     Ok(())
 }
@@ -256,7 +334,10 @@ fn mount_tmpfs(tree: &Tree, target: &Path, options: &str) -> Result<()> {
             other => settings.push(split_option(other).context(describe)?),
         }
     }
-    let borrowed: Vec<(&CStr, &CStr)> = settings.iter().map(|(key, value)| (key.as_c_str(), value.as_c_str())).collect();
+    let borrowed: Vec<(&CStr, &CStr)> = settings
+        .iter()
+        .map(|(key, value)| (key.as_c_str(), value.as_c_str()))
+        .collect();
     let new = mounts::new_file_system(c"tmpfs", &borrowed, attributes).context(describe)?;
     let place = place_for(tree, target, true).context(describe)?;
     mounts::attach(new.as_fd(), place.as_fd()).context(describe)
@@ -272,14 +353,26 @@ fn mask(tree: &Tree, masked: &[String]) -> Result<()> {
     let mut empty: Option<OwnedFd> = None;
     for path in masked {
         let describe = || format!("failed to mask {path}");
-        let place = match paths::open_in_root(tree.root.as_fd(), Path::new(path), OFlag::O_PATH, Mode::empty()) {
+        let place = match paths::open_in_root(
+            tree.root.as_fd(),
+            Path::new(path),
+            OFlag::O_PATH,
+            Mode::empty(),
+        ) {
             Ok(place) => place,
             Err(error) if is_absent(&error) => continue,
             Err(error) => return Err(format!("{}: {error}", describe())),
         };
         let cover = if paths::is_directory(place.as_fd()).context(describe)? {
             if empty.is_none() {
-                empty = Some(mounts::new_file_system(c"tmpfs", &[(c"nr_blocks", c"1"), (c"nr_inodes", c"1")], MountAttributes::READONLY).context(describe)?);
+                empty = Some(
+                    mounts::new_file_system(
+                        c"tmpfs",
+                        &[(c"nr_blocks", c"1"), (c"nr_inodes", c"1")],
+                        MountAttributes::READONLY,
+                    )
+                    .context(describe)?,
+                );
             }
             mounts::clone_of(empty.as_ref().unwrap_or(&place).as_fd(), false)
         } else {
@@ -292,24 +385,40 @@ fn mask(tree: &Tree, masked: &[String]) -> Result<()> {
 
 /// /dev/null of the container's own /dev, checked to be the null device (CVE-2025-31133).
 fn null_device(tree: &Tree) -> io::Result<OwnedFd> {
-    let null = paths::open_without_links(tree.devices.as_fd(), Path::new("null"), OFlag::O_PATH, Mode::empty())?;
+    let null = paths::open_without_links(
+        tree.devices.as_fd(),
+        Path::new("null"),
+        OFlag::O_PATH,
+        Mode::empty(),
+    )?;
     let status = fstat(&null)?;
     let is_character = SFlag::from_bits_truncate(status.st_mode) & SFlag::S_IFMT == SFlag::S_IFCHR;
     if !is_character || status.st_rdev != nix::sys::stat::makedev(1, 3) {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "/dev/null is not the null device"));
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "/dev/null is not the null device",
+        ));
     }
     Ok(null)
 }
 
 /// Binds a path over itself, read-only, with its other attributes kept.
 fn make_readonly(root: &OwnedFd, path: &str) -> io::Result<()> {
-    let place = match paths::open_in_root(root.as_fd(), Path::new(path), OFlag::O_PATH, Mode::empty()) {
-        Ok(place) => place,
-        Err(error) if is_absent(&error) => return Ok(()),
-        Err(error) => return Err(error),
-    };
+    let place =
+        match paths::open_in_root(root.as_fd(), Path::new(path), OFlag::O_PATH, Mode::empty()) {
+            Ok(place) => place,
+            Err(error) if is_absent(&error) => return Ok(()),
+            Err(error) => return Err(error),
+        };
     let clone = mounts::clone_of(place.as_fd(), true)?;
-    mounts::change(clone.as_fd(), Change { set: MountAttributes::READONLY, private: false, recursive: true })?;
+    mounts::change(
+        clone.as_fd(),
+        Change {
+            set: MountAttributes::READONLY,
+            private: false,
+            recursive: true,
+        },
+    )?;
     mounts::attach(clone.as_fd(), place.as_fd())
 }
 
@@ -325,7 +434,10 @@ pub fn open_terminals(root: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     const DEVPTS_SUPER_MAGIC: i64 = 0x1cd1;
     let kind = nix::sys::statfs::fstatfs(&terminals)?.filesystem_type();
     if kind.0 as i64 != DEVPTS_SUPER_MAGIC {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "/dev/pts of the container is not a devpts"));
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "/dev/pts of the container is not a devpts",
+        ));
     }
     Ok(terminals)
 }

@@ -45,7 +45,10 @@ impl Database {
             let bytes = paths::read_regular(root, Path::new(path), LIMIT).unwrap_or_default();
             String::from_utf8_lossy(&bytes).into_owned()
         };
-        Database { passwd: read("/etc/passwd"), group: read("/etc/group") }
+        Database {
+            passwd: read("/etc/passwd"),
+            group: read("/etc/group"),
+        }
     }
 
     /// Resolves `[user][:group]` and the additional groups. The error is a message for the user.
@@ -54,10 +57,16 @@ impl Database {
         let entry = self.user(user)?;
         let mut identity = match entry {
             Some(entry) => entry,
-            None => Identity { uid: number(user)?, gid: 0, groups: Vec::new(), home: "/".to_owned() },
+            None => Identity {
+                uid: number(user)?,
+                gid: 0,
+                groups: Vec::new(),
+                home: "/".to_owned(),
+            },
         };
         if group.is_empty() {
-            identity.groups = self.memberships(self.name_of(user, identity.uid).as_deref().unwrap_or(user));
+            identity.groups =
+                self.memberships(self.name_of(user, identity.uid).as_deref().unwrap_or(user));
         } else {
             identity.gid = self.group(group)?;
         }
@@ -74,25 +83,36 @@ impl Database {
     fn user(&self, user: &str) -> Result<Option<Identity>, String> {
         let wanted = if user.is_empty() { "0" } else { user };
         for fields in entries(&self.passwd, 7) {
-            let (Ok(uid), Ok(gid)) = (fields[2].parse::<u32>(), fields[3].parse::<u32>()) else { continue };
+            let (Ok(uid), Ok(gid)) = (fields[2].parse::<u32>(), fields[3].parse::<u32>()) else {
+                continue;
+            };
             if fields[0] == wanted || fields[2] == wanted {
                 if uid > HIGHEST || gid > HIGHEST {
                     return Err(out_of_range());
                 }
-                return Ok(Some(Identity { uid, gid, groups: Vec::new(), home: fields[5].to_owned() }));
+                return Ok(Some(Identity {
+                    uid,
+                    gid,
+                    groups: Vec::new(),
+                    home: fields[5].to_owned(),
+                }));
             }
         }
         if wanted.bytes().all(|byte| byte.is_ascii_digit()) || wanted.starts_with('-') {
             return number(wanted).map(|_| None);
         }
-        Err(format!("unable to find user {wanted}: no matching entries in passwd file"))
+        Err(format!(
+            "unable to find user {wanted}: no matching entries in passwd file"
+        ))
     }
 
     /// The name of a user given as a number, for looking up the groups it is a member of.
     fn name_of(&self, user: &str, uid: u32) -> Option<String> {
         let text = uid.to_string();
         let same = |fields: &Vec<&str>| fields[0] == user || fields[2] == text;
-        entries(&self.passwd, 7).find(same).map(|fields| fields[0].to_owned())
+        entries(&self.passwd, 7)
+            .find(same)
+            .map(|fields| fields[0].to_owned())
     }
 
     /// The groups that list this name.
@@ -106,13 +126,19 @@ impl Database {
     fn group(&self, group: &str) -> Result<u32, String> {
         for fields in entries(&self.group, 4) {
             if fields[0] == group || fields[2] == group {
-                return fields[2].parse().ok().filter(|gid| *gid <= HIGHEST).ok_or_else(out_of_range);
+                return fields[2]
+                    .parse()
+                    .ok()
+                    .filter(|gid| *gid <= HIGHEST)
+                    .ok_or_else(out_of_range);
             }
         }
         if group.bytes().all(|byte| byte.is_ascii_digit()) || group.starts_with('-') {
             return number(group);
         }
-        Err(format!("unable to find group {group}: no matching entries in group file"))
+        Err(format!(
+            "unable to find group {group}: no matching entries in group file"
+        ))
     }
 }
 
@@ -120,14 +146,22 @@ impl Database {
 fn entries(text: &str, count: usize) -> impl Iterator<Item = Vec<&str>> {
     text.lines()
         .filter(|line| !line.starts_with('#'))
-        .map(move |line| line.split(':').chain(std::iter::repeat_n("", 7)).take(7).collect::<Vec<_>>())
+        .map(move |line| {
+            line.split(':')
+                .chain(std::iter::repeat_n("", 7))
+                .take(7)
+                .collect::<Vec<_>>()
+        })
         .filter(move |fields| !fields[0].is_empty() && fields.len() >= count)
 }
 
 /// A number in range; empty is root.
 fn number(text: &str) -> Result<u32, String> {
     let text = if text.is_empty() { "0" } else { text };
-    text.parse::<u32>().ok().filter(|number| *number <= HIGHEST).ok_or_else(out_of_range)
+    text.parse::<u32>()
+        .ok()
+        .filter(|number| *number <= HIGHEST)
+        .ok_or_else(out_of_range)
 }
 
 fn out_of_range() -> String {
@@ -151,23 +185,52 @@ mod tests {
     }
 
     fn identity(uid: u32, gid: u32, groups: &[u32], home: &str) -> Identity {
-        Identity { uid, gid, groups: groups.to_vec(), home: home.to_owned() }
+        Identity {
+            uid,
+            gid,
+            groups: groups.to_vec(),
+            home: home.to_owned(),
+        }
     }
 
     #[test]
     fn names_and_numbers() {
         assert_eq!(resolve("", &[]).unwrap(), identity(0, 0, &[0, 10], "/root"));
-        assert_eq!(resolve("ann", &[]).unwrap(), identity(1000, 1001, &[1001, 10, 29], "/home/ann"));
-        assert_eq!(resolve("1000", &[]).unwrap(), identity(1000, 1001, &[1001, 10, 29], "/home/ann"));
-        assert_eq!(resolve("ann:wheel", &[]).unwrap(), identity(1000, 10, &[10], "/home/ann"));
-        assert_eq!(resolve("7:8", &["audio", "99"]).unwrap(), identity(7, 8, &[8, 29, 99], "/"));
+        assert_eq!(
+            resolve("ann", &[]).unwrap(),
+            identity(1000, 1001, &[1001, 10, 29], "/home/ann")
+        );
+        assert_eq!(
+            resolve("1000", &[]).unwrap(),
+            identity(1000, 1001, &[1001, 10, 29], "/home/ann")
+        );
+        assert_eq!(
+            resolve("ann:wheel", &[]).unwrap(),
+            identity(1000, 10, &[10], "/home/ann")
+        );
+        assert_eq!(
+            resolve("7:8", &["audio", "99"]).unwrap(),
+            identity(7, 8, &[8, 29, 99], "/")
+        );
         assert_eq!(resolve("7", &[]).unwrap(), identity(7, 0, &[0], "/"));
     }
 
     #[test]
     fn no_number_wraps_round_to_root() {
-        for user in ["2147483648", "4294967295", "4294967296", "-1", "1:-1", "1:4294967296", "high"] {
-            assert_eq!(resolve(user, &[]).unwrap_err(), "uids and gids must be in range 0-2147483647", "{user}");
+        for user in [
+            "2147483648",
+            "4294967295",
+            "4294967296",
+            "-1",
+            "1:-1",
+            "1:4294967296",
+            "high",
+        ] {
+            assert_eq!(
+                resolve(user, &[]).unwrap_err(),
+                "uids and gids must be in range 0-2147483647",
+                "{user}"
+            );
         }
         assert!(resolve("0x0", &[]).is_err());
         assert!(resolve("wrap", &[]).is_err());
@@ -175,7 +238,13 @@ mod tests {
 
     #[test]
     fn unknown_names_are_errors() {
-        assert_eq!(resolve("nobody", &[]).unwrap_err(), "unable to find user nobody: no matching entries in passwd file");
-        assert_eq!(resolve("ann:none", &[]).unwrap_err(), "unable to find group none: no matching entries in group file");
+        assert_eq!(
+            resolve("nobody", &[]).unwrap_err(),
+            "unable to find user nobody: no matching entries in passwd file"
+        );
+        assert_eq!(
+            resolve("ann:none", &[]).unwrap_err(),
+            "unable to find group none: no matching entries in group file"
+        );
     }
 }

@@ -3,5 +3,22 @@
 //! The *spawner* is one small process with one thread and a nearly empty mount namespace; each *shim* is a
 //! fork of it. A shim owns its container's streams, log file and exit record, so a container does not
 //! notice when the daemon goes.
+//!
+//! | file | what it is |
+//! |---|---|
+//! | `spawner` | the process that forks shims |
+//! | `shim` | a shim's life: start, the loop, the end |
+//! | `session` | one process of the container with its streams |
+//! | `client` | a client at these streams: frames, back pressure, detach keys |
+//! | `connection` | the daemon at the other end of a socket |
+//! | `protocol`, `frame` | the words they use |
 
+mod client;
+mod connection;
+pub mod frame;
 pub mod protocol;
+mod session;
+mod shim;
+pub mod spawner;
+
+pub use spawner::spawner_main;

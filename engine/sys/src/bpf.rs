@@ -36,7 +36,14 @@ struct Attach {
 fn bpf<T>(command: libc::c_int, attributes: &T) -> io::Result<libc::c_long> {
     // SAFETY: the attributes have the layout of the command's part of union bpf_attr, their size is given,
     // and what they point to outlives the call.
-    check(unsafe { libc::syscall(libc::SYS_bpf, command, &raw const *attributes, size_of::<T>()) })
+    check(unsafe {
+        libc::syscall(
+            libc::SYS_bpf,
+            command,
+            &raw const *attributes,
+            size_of::<T>(),
+        )
+    })
 }
 
 /// Loads a BPF_PROG_TYPE_CGROUP_DEVICE program (eight bytes an instruction) and attaches it to a cgroup2

@@ -12,6 +12,7 @@ pub mod descriptors;
 pub mod mounts;
 pub mod paths;
 pub mod process;
+pub mod readiness;
 pub mod terminal;
 
 use std::io;

@@ -28,22 +28,14 @@ pub fn open_pair(devpts: BorrowedFd<'_>) -> io::Result<Pair> {
     let controller =
         crate::paths::open_without_links(devpts, Path::new("ptmx"), flags, Mode::empty())?;
     let unlocked: libc::c_int = 0;
+    let pointer = &raw const unlocked;
     // SAFETY: TIOCSPTLCK reads one int, which lives until the call returns.
-    check(
-        unsafe {
-            libc::ioctl(
-                controller.as_raw_fd(),
-                libc::TIOCSPTLCK,
-                &raw const unlocked,
-            )
-        }
-        .into(),
-    )?;
+    let returned = unsafe { libc::ioctl(controller.as_raw_fd(), libc::TIOCSPTLCK, pointer) };
+    check(returned.into())?;
     let peer_flags = libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC;
     // SAFETY: TIOCGPTPEER takes an integer and returns a new descriptor.
-    let terminal = check(
-        unsafe { libc::ioctl(controller.as_raw_fd(), libc::TIOCGPTPEER, peer_flags) }.into(),
-    )?;
+    let terminal = unsafe { libc::ioctl(controller.as_raw_fd(), libc::TIOCGPTPEER, peer_flags) };
+    let terminal = check(terminal.into())?;
     // SAFETY: the kernel has just returned this descriptor to us alone.
     let terminal = unsafe { OwnedFd::from_raw_fd(terminal as i32) };
     Ok(Pair {
@@ -60,13 +52,15 @@ pub fn set_size(terminal: BorrowedFd<'_>, rows: u16, columns: u16) -> io::Result
         ws_xpixel: 0,
         ws_ypixel: 0,
     };
+    let pointer = &raw const size;
     // SAFETY: TIOCSWINSZ reads one winsize, which lives until the call returns.
-    check(unsafe { libc::ioctl(terminal.as_raw_fd(), libc::TIOCSWINSZ, &raw const size) }.into())
-        .map(drop)
+    let returned = unsafe { libc::ioctl(terminal.as_raw_fd(), libc::TIOCSWINSZ, pointer) };
+    check(returned.into()).map(drop)
 }
 
 /// Makes the terminal the controlling terminal of this session (TIOCSCTTY); the caller is a session leader.
 pub fn take_control(terminal: BorrowedFd<'_>) -> io::Result<()> {
     // SAFETY: TIOCSCTTY takes an integer.
-    check(unsafe { libc::ioctl(terminal.as_raw_fd(), libc::TIOCSCTTY, 0) }.into()).map(drop)
+    let returned = unsafe { libc::ioctl(terminal.as_raw_fd(), libc::TIOCSCTTY, 0) };
+    check(returned.into()).map(drop)
 }

@@ -21,8 +21,16 @@ pub(super) struct Rule {
 
 impl fmt::Display for Rule {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let number = |number: Option<u64>| number.map_or("*".to_owned(), |number| number.to_string());
-        write!(formatter, "{} {}:{} {}", self.kind, number(self.major), number(self.minor), self.access)
+        let number =
+            |number: Option<u64>| number.map_or("*".to_owned(), |number| number.to_string());
+        write!(
+            formatter,
+            "{} {}:{} {}",
+            self.kind,
+            number(self.major),
+            number(self.minor),
+            self.access
+        )
     }
 }
 
@@ -112,7 +120,8 @@ pub(super) fn program(rules: &[Rule]) -> Vec<u8> {
 /// A rule as tests that jump over its verdict when they do not hold.
 fn rule_program(rule: &Rule) -> Vec<[u8; 8]> {
     let mut tests: Vec<Vec<[u8; 8]>> = Vec::new();
-    let unless = |register: u8, value: i32| vec![instruction(code::JUMP_NOT_EQUAL, register, 0, 0, value)];
+    let unless =
+        |register: u8, value: i32| vec![instruction(code::JUMP_NOT_EQUAL, register, 0, 0, value)];
     match rule.kind {
         'b' => tests.push(unless(2, 1)),
         'c' => tests.push(unless(2, 2)),
@@ -130,11 +139,20 @@ fn rule_program(rule: &Rule) -> Vec<[u8; 8]> {
     tests.extend(rule.major.map(|major| unless(4, major as i32)));
     tests.extend(rule.minor.map(|minor| unless(5, minor as i32)));
     let mut body = tests.concat();
-    body.push(instruction(code::MOVE_IMMEDIATE, 0, 0, 0, i32::from(rule.allow)));
+    body.push(instruction(
+        code::MOVE_IMMEDIATE,
+        0,
+        0,
+        0,
+        i32::from(rule.allow),
+    ));
     body.push(instruction(code::EXIT, 0, 0, 0, 0));
     let length = body.len();
     for (index, bytes) in body.iter_mut().enumerate() {
-        if matches!(bytes[0], code::JUMP_NOT_EQUAL | code::JUMP_NOT_EQUAL_REGISTER) {
+        if matches!(
+            bytes[0],
+            code::JUMP_NOT_EQUAL | code::JUMP_NOT_EQUAL_REGISTER
+        ) {
             let offset = (length - index - 1) as i16;
             bytes[2..4].copy_from_slice(&offset.to_ne_bytes());
         }
@@ -144,12 +162,15 @@ fn rule_program(rule: &Rule) -> Vec<[u8; 8]> {
 
 /// `rwm` as BPF_DEVCG_ACC_MKNOD 1, READ 2, WRITE 4.
 fn access_bits(access: &str) -> i32 {
-    access.chars().map(|letter| match letter {
-        'm' => 1,
-        'r' => 2,
-        'w' => 4,
-        _ => 0,
-    }).fold(0, |bits, bit| bits | bit)
+    access
+        .chars()
+        .map(|letter| match letter {
+            'm' => 1,
+            'r' => 2,
+            'w' => 4,
+            _ => 0,
+        })
+        .fold(0, |bits, bit| bits | bit)
 }
 
 #[cfg(test)]
@@ -172,9 +193,15 @@ mod tests {
                 code::MOVE => registers[destination] = registers[source],
                 code::MOVE_IMMEDIATE => registers[destination] = immediate as u64,
                 code::AND_IMMEDIATE_32 => registers[destination] &= immediate as u32 as u64,
-                code::SHIFT_RIGHT_32 => registers[destination] = u64::from(registers[destination] as u32 >> immediate),
-                code::JUMP_NOT_EQUAL if registers[destination] != immediate as u64 => at += offset as usize,
-                code::JUMP_NOT_EQUAL_REGISTER if registers[destination] != registers[source] => at += offset as usize,
+                code::SHIFT_RIGHT_32 => {
+                    registers[destination] = u64::from(registers[destination] as u32 >> immediate)
+                }
+                code::JUMP_NOT_EQUAL if registers[destination] != immediate as u64 => {
+                    at += offset as usize
+                }
+                code::JUMP_NOT_EQUAL_REGISTER if registers[destination] != registers[source] => {
+                    at += offset as usize
+                }
                 code::JUMP_NOT_EQUAL | code::JUMP_NOT_EQUAL_REGISTER => {}
                 code::EXIT => return registers[0] == 1,
                 other => panic!("instruction {other:#x} is not used here"),
@@ -194,16 +221,32 @@ mod tests {
         assert!(run(&program, CHARACTER, READ | WRITE, 1, 3), "null");
         assert!(run(&program, CHARACTER, READ, 136, 17), "a terminal");
         assert!(run(&program, BLOCK, MAKE, 254, 0), "any node can be made");
-        assert!(!run(&program, BLOCK, READ, 254, 0), "the disk cannot be opened");
-        assert!(!run(&program, BLOCK, READ | MAKE, 254, 0), "not even while making it");
+        assert!(
+            !run(&program, BLOCK, READ, 254, 0),
+            "the disk cannot be opened"
+        );
+        assert!(
+            !run(&program, BLOCK, READ | MAKE, 254, 0),
+            "not even while making it"
+        );
         assert!(!run(&program, CHARACTER, READ, 1, 1), "nor /dev/mem");
-        assert!(!run(&program, BLOCK, READ, 1, 3), "a block device with null's numbers");
+        assert!(
+            !run(&program, BLOCK, READ, 1, 3),
+            "a block device with null's numbers"
+        );
         assert!(!run(&program, CHARACTER, READ, 10, 229), "nor fuse");
     }
 
     #[test]
     fn a_device_of_the_user_is_allowed_as_far_as_said() {
-        let device = spec::Device { path: None, kind: 'c', major: Some(10), minor: Some(229), access: "r".into(), mode: 0o600 };
+        let device = spec::Device {
+            path: None,
+            kind: 'c',
+            major: Some(10),
+            minor: Some(229),
+            access: "r".into(),
+            mode: 0o600,
+        };
         let program = program(&rules(&[device]));
         assert!(run(&program, CHARACTER, READ, 10, 229));
         assert!(!run(&program, CHARACTER, READ | WRITE, 10, 229));

@@ -53,7 +53,9 @@ impl Hierarchies {
         let mut first = Vec::new();
         let mut second = None;
         for line in mountinfo.lines() {
-            let Some((place, kind, options)) = parse_mount(line) else { continue };
+            let Some((place, kind, options)) = parse_mount(line) else {
+                continue;
+            };
             if !place.starts_with("/sys/fs/cgroup") {
                 continue;
             }
@@ -110,7 +112,11 @@ enum Version {
 
 impl Group {
     /// Makes the directories and writes the limits. On failure nothing is left.
-    pub fn create(hierarchies: &Hierarchies, wanted: &spec::Cgroup, devices: &[spec::Device]) -> io::Result<Group> {
+    pub fn create(
+        hierarchies: &Hierarchies,
+        wanted: &spec::Cgroup,
+        devices: &[spec::Device],
+    ) -> io::Result<Group> {
         let path = PathBuf::from(&wanted.path);
         let group = match hierarchies {
             Hierarchies::V1(trees) => v1::create(trees, path),
@@ -152,15 +158,21 @@ impl Group {
             Version::V1 => ("memory.oom_control", "oom_kill "),
             Version::V2 => ("memory.events", "oom_kill "),
         };
-        let Some(directory) = self.controller("memory") else { return Ok(0) };
+        let Some(directory) = self.controller("memory") else {
+            return Ok(0);
+        };
         let text = read_file(directory, file)?;
         let count = text.lines().find_map(|line| line.strip_prefix(key));
-        Ok(count.and_then(|number| number.trim().parse().ok()).unwrap_or(0))
+        Ok(count
+            .and_then(|number| number.trim().parse().ok())
+            .unwrap_or(0))
     }
 
     /// The processes in the group, as numbers of this process's PID namespace.
     pub fn processes(&self) -> io::Result<Vec<i32>> {
-        let Some(first) = self.directories.first() else { return Ok(Vec::new()) };
+        let Some(first) = self.directories.first() else {
+            return Ok(Vec::new());
+        };
         let text = read_file(&first.directory, "cgroup.procs")?;
         Ok(text.lines().filter_map(|line| line.parse().ok()).collect())
     }
@@ -171,9 +183,15 @@ impl Group {
         const ATTEMPTS: u32 = 50;
         for directory in self.directories.iter().rev() {
             for attempt in 0..ATTEMPTS {
-                match nix::unistd::unlinkat(&directory.root, &self.path, nix::unistd::UnlinkatFlags::RemoveDir) {
+                match nix::unistd::unlinkat(
+                    &directory.root,
+                    &self.path,
+                    nix::unistd::UnlinkatFlags::RemoveDir,
+                ) {
                     Err(nix::errno::Errno::EBUSY) => {
-                        std::thread::sleep(std::time::Duration::from_millis(u64::from(attempt.min(20))));
+                        std::thread::sleep(std::time::Duration::from_millis(u64::from(
+                            attempt.min(20),
+                        )));
                     }
                     _ => break,
                 }
@@ -183,8 +201,16 @@ impl Group {
 
     /// The directory of the tree that has this controller.
     fn controller(&self, name: &str) -> Option<&OwnedFd> {
-        let has = |directory: &&Directory| directory.controllers.iter().any(|controller| controller == name);
-        self.directories.iter().find(has).map(|directory| &directory.directory)
+        let has = |directory: &&Directory| {
+            directory
+                .controllers
+                .iter()
+                .any(|controller| controller == name)
+        };
+        self.directories
+            .iter()
+            .find(has)
+            .map(|directory| &directory.directory)
     }
 
     /// Writes one limit, where there is one; a limit that this kernel cannot hold is an error, never
@@ -197,8 +223,12 @@ impl Group {
                 format!("this kernel has no {controller} cgroup controller, which {file} needs"),
             ));
         };
-        write_file(directory, file, &value)
-            .map_err(|error| io::Error::new(error.kind(), format!("failed to write {value:?} to {file}: {error}")))
+        write_file(directory, file, &value).map_err(|error| {
+            io::Error::new(
+                error.kind(),
+                format!("failed to write {value:?} to {file}: {error}"),
+            )
+        })
     }
 }
 
@@ -206,13 +236,27 @@ impl Group {
 fn cpu_quota(wanted: &spec::Cgroup) -> Option<(i64, i64)> {
     const DEFAULT_PERIOD: i64 = 100_000;
     if wanted.nano_cpus > 0 {
-        return Some((wanted.nano_cpus / (1_000_000_000 / DEFAULT_PERIOD), DEFAULT_PERIOD));
+        return Some((
+            wanted.nano_cpus / (1_000_000_000 / DEFAULT_PERIOD),
+            DEFAULT_PERIOD,
+        ));
     }
     if wanted.cpu_quota == 0 && wanted.cpu_period == 0 {
         return None;
     }
-    let period = if wanted.cpu_period > 0 { wanted.cpu_period } else { DEFAULT_PERIOD };
-    Some((if wanted.cpu_quota == 0 { -1 } else { wanted.cpu_quota }, period))
+    let period = if wanted.cpu_period > 0 {
+        wanted.cpu_period
+    } else {
+        DEFAULT_PERIOD
+    };
+    Some((
+        if wanted.cpu_quota == 0 {
+            -1
+        } else {
+            wanted.cpu_quota
+        },
+        period,
+    ))
 }
 
 /// Memory and swap together, bytes: Docker's default is twice the memory; -1 is unlimited.
@@ -225,17 +269,31 @@ fn memory_and_swap(wanted: &spec::Cgroup) -> Option<i64> {
 }
 
 fn open_directory(path: &Path) -> io::Result<OwnedFd> {
-    Ok(nix::fcntl::open(path, OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())?)
+    Ok(nix::fcntl::open(
+        path,
+        OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC,
+        Mode::empty(),
+    )?)
 }
 
 fn write_file(directory: &OwnedFd, name: &str, value: &str) -> io::Result<()> {
-    let file = paths::open_without_links(directory.as_fd(), Path::new(name), OFlag::O_WRONLY, Mode::empty())?;
+    let file = paths::open_without_links(
+        directory.as_fd(),
+        Path::new(name),
+        OFlag::O_WRONLY,
+        Mode::empty(),
+    )?;
     // One write for the whole value: the kernel parses each write on its own.
     File::from(file).write_all(value.as_bytes())
 }
 
 fn read_file(directory: &OwnedFd, name: &str) -> io::Result<String> {
-    let file = paths::open_without_links(directory.as_fd(), Path::new(name), OFlag::O_RDONLY, Mode::empty())?;
+    let file = paths::open_without_links(
+        directory.as_fd(),
+        Path::new(name),
+        OFlag::O_RDONLY,
+        Mode::empty(),
+    )?;
     io::read_to_string(File::from(file))
 }
 
@@ -243,7 +301,10 @@ fn read_file(directory: &OwnedFd, name: &str) -> io::Result<String> {
 fn make_group_directory(root: &OwnedFd, path: &Path) -> io::Result<OwnedFd> {
     let mode = Mode::from_bits_truncate(0o755);
     let invalid = || io::Error::from(io::ErrorKind::InvalidInput);
-    let (parent, name) = (path.parent().ok_or_else(invalid)?, path.file_name().ok_or_else(invalid)?);
+    let (parent, name) = (
+        path.parent().ok_or_else(invalid)?,
+        path.file_name().ok_or_else(invalid)?,
+    );
     let parent = paths::make_directories(root.as_fd(), parent, mode)?;
     // A directory that is left over from a start that was cut off by a power cut or a kill is empty of
     // processes; its limits are written anew.
@@ -251,7 +312,12 @@ fn make_group_directory(root: &OwnedFd, path: &Path) -> io::Result<OwnedFd> {
         Ok(()) | Err(nix::errno::Errno::EEXIST) => {}
         Err(error) => return Err(error.into()),
     }
-    paths::open_without_links(parent.as_fd(), Path::new(name), OFlag::O_PATH | OFlag::O_DIRECTORY, Mode::empty())
+    paths::open_without_links(
+        parent.as_fd(),
+        Path::new(name),
+        OFlag::O_PATH | OFlag::O_DIRECTORY,
+        Mode::empty(),
+    )
 }
 
 #[cfg(test)]
@@ -261,14 +327,25 @@ mod tests {
     #[test]
     fn mountinfo_lines() {
         let line = "37 28 0:33 / /sys/fs/cgroup/cpu rw,relatime shared:5 - cgroup cgroup rw,cpu";
-        assert_eq!(parse_mount(line), Some(("/sys/fs/cgroup/cpu", "cgroup", "rw,cpu")));
+        assert_eq!(
+            parse_mount(line),
+            Some(("/sys/fs/cgroup/cpu", "cgroup", "rw,cpu"))
+        );
         assert_eq!(parse_mount("nonsense"), None);
     }
 
     #[test]
     fn cpus_become_a_quota() {
-        let cgroup = |nano_cpus, cpu_quota, cpu_period| spec::Cgroup { nano_cpus, cpu_quota, cpu_period, ..Default::default() };
-        assert_eq!(cpu_quota(&cgroup(1_500_000_000, 0, 0)), Some((150_000, 100_000)));
+        let cgroup = |nano_cpus, cpu_quota, cpu_period| spec::Cgroup {
+            nano_cpus,
+            cpu_quota,
+            cpu_period,
+            ..Default::default()
+        };
+        assert_eq!(
+            cpu_quota(&cgroup(1_500_000_000, 0, 0)),
+            Some((150_000, 100_000))
+        );
         assert_eq!(cpu_quota(&cgroup(0, 50_000, 0)), Some((50_000, 100_000)));
         assert_eq!(cpu_quota(&cgroup(0, 0, 20_000)), Some((-1, 20_000)));
         assert_eq!(cpu_quota(&cgroup(0, 0, 0)), None);
@@ -276,7 +353,11 @@ mod tests {
 
     #[test]
     fn swap_is_twice_the_memory_unless_said() {
-        let cgroup = |memory, memory_swap| spec::Cgroup { memory, memory_swap, ..Default::default() };
+        let cgroup = |memory, memory_swap| spec::Cgroup {
+            memory,
+            memory_swap,
+            ..Default::default()
+        };
         assert_eq!(memory_and_swap(&cgroup(0, 0)), None);
         assert_eq!(memory_and_swap(&cgroup(64, 0)), Some(128));
         assert_eq!(memory_and_swap(&cgroup(64, -1)), Some(-1));

@@ -1,0 +1,658 @@
+//! A shim's life: it starts one container, stays as its parent, and records its end.
+//!
+//! The order at the end is the promise: output drained, log complete, exit record on disk, daemon told, and
+//! only then the teardown. So whoever hears of the exit can read all of it, and nobody waits for the teardown.
+//! A daemon that is away finds the exit record when it comes back.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use drydock_logs::{JsonFileOptions, JsonFileWriter};
+use drydock_runtime::cgroup::Group;
+use drydock_runtime::container::{self, Descriptors, Running, Streams};
+use drydock_runtime::exec;
+use drydock_runtime::spec::{Mount, NetworkNamespace, StartError, StartErrorKind};
+use drydock_sys::readiness::Set;
+use drydock_sys::{clock, descriptors, process};
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::{Pid, pipe2};
+
+use crate::connection::Connection;
+use crate::protocol::{Answer, Exec, ExitRecord, Reply, RequestBody, Stamp, Start, VERSION};
+use crate::session::{Ends, Part, Session};
+use crate::spawner::Inheritance;
+
+/// What is read from a stream at once, bytes: the default size of a pipe.
+const BUFFER: usize = 64 << 10;
+
+/// How long clients may take to read what is left for them once the container has ended.
+const LINGER: Duration = Duration::from_secs(30);
+
+/// A shim, from the fork to its end. `spawner` is the spawner's socket, which is not for us.
+pub(crate) fn run(connection: OwnedFd, spawner: &OwnedFd, inheritance: &Inheritance) -> ! {
+    // The variable that owns it is in a frame to which this function does not return.
+    let _ = descriptors::close_range(spawner.as_raw_fd(), spawner.as_raw_fd());
+    let mut connection = Connection::new(connection);
+    let code = match live(&mut connection, inheritance) {
+        Ok(()) => 0,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "shim: {error}");
+            1
+        }
+    };
+    process::exit_now(code)
+}
+
+fn live(connection: &mut Connection, inheritance: &Inheritance) -> io::Result<()> {
+    let mut stamps = vec![stamp("shim: forked")];
+    become_shim()?;
+    let Some((number, start)) = receive_start(connection) else {
+        return Ok(());
+    };
+    stamps.push(stamp("shim: spec received"));
+    let mut shim = match begin(*start, connection, inheritance, &mut stamps) {
+        Ok(shim) => shim,
+        Err(error) => {
+            connection.send(&Reply::Answer {
+                number,
+                body: Answer::Failed(error),
+            });
+            return Ok(());
+        }
+    };
+    let body = Answer::Started {
+        pid: shim.init_pid(),
+        shim_pid: nix::unistd::getpid().as_raw(),
+        trace: stamps,
+    };
+    connection.send(&Reply::Answer { number, body });
+    connection.stop_blocking()?;
+    shim.serve(connection)
+}
+
+fn stamp(step: &str) -> Stamp {
+    Stamp {
+        step: step.to_owned(),
+        at: clock::monotonic(),
+    }
+}
+
+/// A session of its own, and no signal that is meant for a daemon or a terminal ends it.
+fn become_shim() -> io::Result<()> {
+    nix::unistd::setsid()?;
+    nix::sys::prctl::set_name(c"drydock-shim")?;
+    process::reset_signals()?;
+    for signal in [
+        Signal::SIGPIPE,
+        Signal::SIGHUP,
+        Signal::SIGINT,
+        Signal::SIGTERM,
+    ] {
+        process::ignore_signal(signal)?;
+    }
+    Ok(())
+}
+
+/// The first request; it must be `Start`. None when the daemon went away before it.
+fn receive_start(connection: &mut Connection) -> Option<(u64, Box<Start>)> {
+    loop {
+        if let Some(request) = connection.next() {
+            match request.body {
+                RequestBody::Start(start) => return Some((request.number, start)),
+                _ => {
+                    let message = "the first request to a shim must be start".to_owned();
+                    connection.send(&Reply::Answer {
+                        number: request.number,
+                        body: Answer::Error { message },
+                    });
+                    return None;
+                }
+            }
+        }
+        if connection.is_closed() {
+            return None;
+        }
+        connection.read();
+    }
+}
+
+/// A shim with a running container.
+#[derive(Debug)]
+struct Shim {
+    id: String,
+    group: Option<Group>,
+    /// PID 1 first, then the execs.
+    sessions: Vec<Session>,
+    signals: SignalFd,
+    listener: UnixListener,
+    socket: std::path::PathBuf,
+    exit_record: std::path::PathBuf,
+    durable: bool,
+    /// PID 1 is in the host's PID namespace: its children do not end with it.
+    shares_pids: bool,
+    exited: Option<ExitRecord>,
+    null: OwnedFd,
+}
+
+fn failed(message: impl std::fmt::Display) -> StartError {
+    StartError {
+        kind: StartErrorKind::Other,
+        message: format!("failed to create task for container: {message}"),
+    }
+}
+
+/// Opens what the container needs and starts it.
+fn begin(
+    start: Start,
+    connection: &mut Connection,
+    inheritance: &Inheritance,
+    stamps: &mut Vec<Stamp>,
+) -> Result<Shim, StartError> {
+    let terminal = start.spec.process.terminal;
+    let descriptors = take_descriptors(&start, connection)?;
+    let clients = (0..start.attach.len())
+        .map(|_| {
+            connection
+                .take_descriptor()
+                .ok_or_else(|| failed("a client's socket is missing"))
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    let shares_pids = !start.spec.namespaces.pid;
+    let signals = catch_children(shares_pids).map_err(failed)?;
+    let log =
+        open_log(&start).map_err(|error| failed(format!("failed to open the log: {error}")))?;
+    let listener = listen(&start.socket).map_err(|error| {
+        failed(format!(
+            "failed to listen on {}: {error}",
+            start.socket.display()
+        ))
+    })?;
+    let (streams, ends) = open_streams(terminal, start.open_stdin, &inheritance.null)
+        .map_err(|error| failed(format!("failed to make pipes: {error}")))?;
+    stamps.push(stamp("shim: streams and log open"));
+    let mut spec = start.spec;
+    // The spawner's own score is not the container's.
+    spec.process.oom_score_adj.get_or_insert(0);
+    let running = container::start(&spec, &inheritance.hierarchies, descriptors, streams)
+        .inspect_err(|_| drop(std::fs::remove_file(&start.socket)))?;
+    let Running {
+        init,
+        group,
+        terminal,
+        stamps: more,
+    } = running;
+    stamps.extend(more.into_iter().map(|(step, at)| Stamp { step, at }));
+    let assembled = (|| {
+        let ends = ends_of(ends, terminal)?;
+        let mut session = Session::new(None, init, ends, start.stdin_once, log)?;
+        for (socket, attach) in clients.into_iter().zip(&start.attach) {
+            session.attach(socket, attach)?;
+        }
+        Ok(Shim {
+            id: spec.id,
+            group: Some(group),
+            sessions: vec![session],
+            signals,
+            listener,
+            socket: start.socket,
+            exit_record: start.exit_record,
+            durable: start.durable,
+            shares_pids,
+            exited: None,
+            null: inheritance.null.try_clone()?,
+        })
+    })();
+    assembled.map_err(|error: io::Error| failed(error))
+}
+
+/// The network namespace and the mounts that came with the spec, in the protocol's order.
+fn take_descriptors(start: &Start, connection: &mut Connection) -> Result<Descriptors, StartError> {
+    let mut taken = Descriptors::default();
+    if start.spec.namespaces.network == NetworkNamespace::Descriptor {
+        let network = connection
+            .take_descriptor()
+            .ok_or_else(|| failed("the network namespace is missing"))?;
+        taken.network = Some(network);
+    }
+    for mount in &start.spec.mounts {
+        if matches!(mount, Mount::Descriptor { .. }) {
+            taken.mounts.push(
+                connection
+                    .take_descriptor()
+                    .ok_or_else(|| failed("a mount is missing"))?,
+            );
+        }
+    }
+    Ok(taken)
+}
+
+/// SIGCHLD as a descriptor. Where the container shares the host's PIDs, orphans of it become our children.
+fn catch_children(shares_pids: bool) -> io::Result<SignalFd> {
+    if shares_pids {
+        nix::sys::prctl::set_child_subreaper(true)?;
+    }
+    let mut mask = SigSet::empty();
+    mask.add(Signal::SIGCHLD);
+    mask.thread_block()?;
+    Ok(SignalFd::with_flags(
+        &mask,
+        SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK,
+    )?)
+}
+
+fn open_log(start: &Start) -> io::Result<Option<JsonFileWriter>> {
+    let open = |log: &crate::protocol::LogFile| {
+        JsonFileWriter::open(
+            &log.path,
+            JsonFileOptions {
+                max_size: log.max_size,
+                max_file: log.max_file,
+            },
+        )
+    };
+    start.log.as_ref().map(open).transpose()
+}
+
+/// Listens for later daemons. Bound from inside its directory: a socket's path may have 107 bytes only.
+fn listen(socket: &Path) -> io::Result<UnixListener> {
+    let invalid = || io::Error::from(io::ErrorKind::InvalidInput);
+    let (directory, name) = (
+        socket.parent().ok_or_else(invalid)?,
+        socket.file_name().ok_or_else(invalid)?,
+    );
+    // Left over from a shim that was killed; the record says that this container was not running.
+    match std::fs::remove_file(socket) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    nix::unistd::chdir(directory)?;
+    let listener = UnixListener::bind(name);
+    nix::unistd::chdir("/")?;
+    let listener = listener?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
+/// The process's streams, and our ends of them as far as they exist before the start.
+fn open_streams(
+    terminal: bool,
+    open_stdin: bool,
+    null: &OwnedFd,
+) -> io::Result<(Streams, Option<Ends>)> {
+    if terminal {
+        return Ok((Streams::Terminal, None));
+    }
+    let (our_stdout, stdout) = pipe2(OFlag::O_CLOEXEC)?;
+    let (our_stderr, stderr) = pipe2(OFlag::O_CLOEXEC)?;
+    let (stdin, our_stdin) = if open_stdin {
+        let (stdin, ours) = pipe2(OFlag::O_CLOEXEC)?;
+        (stdin, Some(ours))
+    } else {
+        (null.try_clone()?, None)
+    };
+    let ends = Ends::Pipes {
+        stdin: our_stdin,
+        stdout: our_stdout,
+        stderr: our_stderr,
+    };
+    Ok((
+        Streams::Separate {
+            stdin,
+            stdout,
+            stderr,
+        },
+        Some(ends),
+    ))
+}
+
+fn ends_of(pipes: Option<Ends>, terminal: Option<OwnedFd>) -> io::Result<Ends> {
+    match (pipes, terminal) {
+        (Some(pipes), _) => Ok(pipes),
+        (None, Some(controller)) => Ok(Ends::Terminal(controller)),
+        (None, None) => Err(io::Error::other(
+            "the process did not hand over its terminal",
+        )),
+    }
+}
+
+/// What woke the loop up.
+#[derive(Clone, Copy, Debug)]
+enum Token {
+    Signals,
+    Listener,
+    Connection(usize),
+    Session(usize, Part),
+}
+
+impl Shim {
+    fn init_pid(&self) -> i32 {
+        self.sessions
+            .first()
+            .map_or(0, |session| session.process.pid)
+    }
+
+    /// Until the container has ended and everybody has what is theirs.
+    fn serve(&mut self, first: &mut Connection) -> io::Result<()> {
+        let mut connections = vec![std::mem::replace(
+            first,
+            Connection::new(self.null.try_clone()?),
+        )];
+        let mut buffer = vec![0; BUFFER];
+        let mut set = Set::default();
+        let mut deadline: Option<Instant> = None;
+        loop {
+            let tokens = self.register(&mut set, &connections);
+            set.wait(deadline.map(|end| end.saturating_duration_since(Instant::now())))?;
+            for (index, token) in tokens.into_iter().enumerate() {
+                let (readable, hung_up) = (set.is_readable(index), set.is_hung_up(index));
+                if !readable && !set.is_writable(index) {
+                    continue;
+                }
+                match token {
+                    Token::Signals => self.reap(&mut connections, &mut buffer)?,
+                    Token::Listener => self.accept(&mut connections)?,
+                    Token::Connection(index) => self.converse(&mut connections[index], readable)?,
+                    Token::Session(session, part) => {
+                        if let Some(session) = self.sessions.get_mut(session) {
+                            session.handle(part, readable, hung_up, &mut buffer);
+                        }
+                    }
+                }
+            }
+            self.sessions.iter_mut().for_each(Session::sweep);
+            self.sessions
+                .retain(|session| session.exec_id.is_none() || !session.is_over());
+            connections.retain(|connection| !connection.is_closed());
+            if self.exited.is_some() {
+                let end = *deadline.get_or_insert_with(|| Instant::now() + LINGER);
+                self.tear_down();
+                let told = connections
+                    .iter()
+                    .all(|connection| !connection.is_waiting());
+                if (told && self.sessions.iter().all(Session::is_over)) || Instant::now() >= end {
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    fn register(&self, set: &mut Set, connections: &[Connection]) -> Vec<Token> {
+        set.clear();
+        let mut tokens = Vec::with_capacity(8);
+        set.add(self.signals.as_fd(), true, false);
+        tokens.push(Token::Signals);
+        if self.exited.is_none() {
+            set.add(self.listener.as_fd(), true, false);
+            tokens.push(Token::Listener);
+        }
+        for (index, connection) in connections.iter().enumerate() {
+            set.add(connection.descriptor(), true, connection.is_waiting());
+            tokens.push(Token::Connection(index));
+        }
+        for (number, session) in self.sessions.iter().enumerate() {
+            for (descriptor, readable, writable, part) in session.interests() {
+                set.add(descriptor, readable, writable);
+                tokens.push(Token::Session(number, part));
+            }
+        }
+        tokens
+    }
+
+    fn accept(&mut self, connections: &mut Vec<Connection>) -> io::Result<()> {
+        match self.listener.accept() {
+            Ok((socket, _)) => {
+                // The directory is 0700; this holds even if somebody opens it up.
+                let peer = nix::sys::socket::getsockopt(
+                    &socket,
+                    nix::sys::socket::sockopt::PeerCredentials,
+                )?;
+                if peer.uid() != nix::unistd::geteuid().as_raw() {
+                    return Ok(());
+                }
+                let mut connection = Connection::new(socket.into());
+                connection.stop_blocking()?;
+                connections.push(connection);
+                Ok(())
+            }
+            Err(error) if crate::client::is_temporary(&error) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn converse(&mut self, connection: &mut Connection, readable: bool) -> io::Result<()> {
+        connection.flush();
+        if readable {
+            connection.read();
+        }
+        while let Some(request) = connection.next() {
+            let body = self.answer(request.body, connection);
+            connection.send(&Reply::Answer {
+                number: request.number,
+                body,
+            });
+        }
+        Ok(())
+    }
+
+    fn answer(&mut self, request: RequestBody, connection: &mut Connection) -> Answer {
+        let done = |result: io::Result<()>| match result {
+            Ok(()) => Answer::Done,
+            Err(error) => Answer::Error {
+                message: error.to_string(),
+            },
+        };
+        match request {
+            RequestBody::Start(_) => Answer::Error {
+                message: "the container is started already".to_owned(),
+            },
+            RequestBody::Hello { .. } => self.state(),
+            RequestBody::Kill { signal } => done(self.kill(signal)),
+            RequestBody::Resize {
+                exec_id,
+                height,
+                width,
+            } => done(
+                self.session(exec_id.as_deref())
+                    .and_then(|session| session.resize(height, width)),
+            ),
+            RequestBody::Attach(attach) => {
+                let socket = connection.take_descriptor();
+                let missing = || io::Error::other("the client's socket is missing");
+                let socket = socket.ok_or_else(missing);
+                done(socket.and_then(|socket| self.session(None)?.attach(socket, &attach)))
+            }
+            RequestBody::Exec(wanted) => {
+                let socket = wanted
+                    .attach
+                    .as_ref()
+                    .and_then(|_| connection.take_descriptor());
+                match self.exec(*wanted, socket) {
+                    Ok(pid) => Answer::ExecStarted { pid },
+                    Err(error) => Answer::Failed(error),
+                }
+            }
+        }
+    }
+
+    fn state(&self) -> Answer {
+        Answer::State {
+            version: VERSION,
+            pid: self.init_pid(),
+            exit: self.exited.clone(),
+            exec_ids: self
+                .sessions
+                .iter()
+                .filter_map(|session| session.exec_id.clone())
+                .collect(),
+        }
+    }
+
+    fn session(&mut self, exec_id: Option<&str>) -> io::Result<&mut Session> {
+        let wanted = |session: &&mut Session| session.exec_id.as_deref() == exec_id;
+        self.sessions
+            .iter_mut()
+            .find(wanted)
+            .ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
+    }
+
+    fn kill(&mut self, signal: i32) -> io::Result<()> {
+        if self.exited.is_some() {
+            return Err(io::Error::from_raw_os_error(Errno::ESRCH as i32));
+        }
+        process::send_signal(self.session(None)?.process.descriptor.as_fd(), signal)
+    }
+
+    /// One more process, with its own session.
+    fn exec(&mut self, wanted: Exec, socket: Option<OwnedFd>) -> Result<i32, StartError> {
+        let error = |error: io::Error| StartError {
+            kind: StartErrorKind::Other,
+            message: error.to_string(),
+        };
+        let (Some(group), None, Some(init)) = (&self.group, &self.exited, self.sessions.first())
+        else {
+            return Err(error(io::Error::from_raw_os_error(Errno::ESRCH as i32)));
+        };
+        let open_stdin = wanted.attach.as_ref().is_some_and(|attach| attach.stdin);
+        let (streams, ends) =
+            open_streams(wanted.process.terminal, open_stdin, &self.null).map_err(error)?;
+        let mut process = wanted.process;
+        process.oom_score_adj.get_or_insert(0);
+        let target = exec::Target {
+            id: &self.id,
+            init: &init.process,
+            group,
+        };
+        let exec::Running { process, terminal } = exec::start(target, &process, streams)?;
+        let pid = process.pid;
+        let ends = ends_of(ends, terminal).map_err(error)?;
+        let mut session =
+            Session::new(Some(wanted.exec_id), process, ends, true, None).map_err(error)?;
+        if let (Some(attach), Some(socket)) = (&wanted.attach, socket) {
+            session.attach(socket, attach).map_err(error)?;
+        }
+        self.sessions.push(session);
+        Ok(pid)
+    }
+
+    /// Takes the exit codes of all children that have ended. Those of PID 1's death come last: by then the
+    /// kernel has ended everything else in its PID namespace.
+    fn reap(&mut self, connections: &mut [Connection], buffer: &mut [u8]) -> io::Result<()> {
+        while self.signals.read_signal()?.is_some() {}
+        let mut init_code = None;
+        loop {
+            let (pid, code) = match waitpid(None::<Pid>, Some(WaitPidFlag::WNOHANG)) {
+                Ok(WaitStatus::Exited(pid, code)) => (pid, code),
+                Ok(WaitStatus::Signaled(pid, signal, _)) => (pid, 128 + signal as i32),
+                Ok(WaitStatus::StillAlive) | Err(Errno::ECHILD) => break,
+                Ok(_) | Err(Errno::EINTR) => continue,
+                Err(error) => return Err(error.into()),
+            };
+            let ended = |session: &&mut Session| {
+                session.process.pid == pid.as_raw() && session.exit_code.is_none()
+            };
+            // Not found: an orphan of a container that shares the host's PIDs.
+            let Some(session) = self.sessions.iter_mut().find(ended) else {
+                continue;
+            };
+            match session.exec_id.clone() {
+                None => init_code = Some(code),
+                Some(exec_id) => {
+                    session.end(code, buffer);
+                    let reply = Reply::ExecExited {
+                        exec_id,
+                        exit_code: code,
+                    };
+                    connections
+                        .iter_mut()
+                        .for_each(|connection| connection.send(&reply));
+                }
+            }
+        }
+        match init_code {
+            Some(code) => self.end(code, connections, buffer),
+            None => Ok(()),
+        }
+    }
+
+    /// PID 1 has ended.
+    fn end(
+        &mut self,
+        exit_code: i32,
+        connections: &mut [Connection],
+        buffer: &mut [u8],
+    ) -> io::Result<()> {
+        let finished_at = clock::realtime();
+        if self.shares_pids {
+            self.kill_group();
+        }
+        let kills = self
+            .group
+            .as_ref()
+            .map(Group::out_of_memory_kills)
+            .transpose();
+        if let Some(session) = self.sessions.first_mut() {
+            session.end(exit_code, buffer);
+        }
+        let record = ExitRecord {
+            exit_code,
+            oom_killed: matches!(kills, Ok(Some(count)) if count > 0),
+            finished_at,
+        };
+        self.write_exit_record(&record)?;
+        let reply = Reply::Exited(record.clone());
+        connections
+            .iter_mut()
+            .for_each(|connection| connection.send(&reply));
+        self.exited = Some(record);
+        Ok(())
+    }
+
+    /// Ends what PID 1 has left in its cgroup, where there is no PID namespace to do it.
+    fn kill_group(&self) {
+        let Some(group) = &self.group else { return };
+        for pid in group.processes().unwrap_or_default() {
+            // It may end between the list and the signal.
+            let _ = nix::sys::signal::kill(Pid::from_raw(pid), Signal::SIGKILL);
+        }
+    }
+
+    /// Writes a temporary file and renames it, so that the record is whole or not there.
+    fn write_exit_record(&self, record: &ExitRecord) -> io::Result<()> {
+        let temporary = self.exit_record.with_extension("tmp");
+        let written = (|| {
+            let mut file = File::create(&temporary)?;
+            file.write_all(&serde_json::to_vec(record)?)?;
+            if self.durable {
+                file.sync_all()?;
+            }
+            std::fs::rename(&temporary, &self.exit_record)?;
+            match self.exit_record.parent().filter(|_| self.durable) {
+                Some(parent) => File::open(parent)?.sync_all(),
+                None => Ok(()),
+            }
+        })();
+        match written {
+            // The daemon removed the container's folder, by force, before its shim was done.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            other => other,
+        }
+    }
+
+    /// Removes the kernel objects that carry the container's name. Once.
+    fn tear_down(&mut self) {
+        let Some(group) = self.group.take() else {
+            return;
+        };
+        group.remove();
+        // Already gone when the daemon has swept it.
+        let _ = std::fs::remove_file(&self.socket);
+    }
+}
