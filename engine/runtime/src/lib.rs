@@ -4,6 +4,7 @@
 //! shim cloned. Nothing here knows the Docker API or the daemon.
 
 pub mod cgroup;
+pub mod capabilities;
 mod cgroup_mounts;
 pub mod container;
 mod devices;

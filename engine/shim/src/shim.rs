@@ -129,6 +129,8 @@ fn receive_start(connection: &mut Connection) -> Option<(u64, Box<Start>)> {
 struct Shim {
     id: String,
     group: Option<Group>,
+    /// Keeps the mounts until the exit is told; see [`Running::mounts`].
+    mounts: Option<OwnedFd>,
     /// PID 1 first, then the execs.
     sessions: Vec<Session>,
     signals: SignalFd,
@@ -187,6 +189,7 @@ fn begin(
         init,
         group,
         terminal,
+        mounts,
         stamps: more,
     } = running;
     stamps.extend(more.into_iter().map(|(step, at)| Stamp { step, at }));
@@ -199,6 +202,7 @@ fn begin(
         Ok(Shim {
             id: spec.id,
             group: Some(group),
+            mounts,
             sessions: vec![session],
             signals,
             listener,
@@ -651,6 +655,7 @@ impl Shim {
         let Some(group) = self.group.take() else {
             return;
         };
+        self.mounts = None;
         group.remove();
         // Already gone when the daemon has swept it.
         let _ = std::fs::remove_file(&self.socket);
