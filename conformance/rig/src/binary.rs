@@ -24,6 +24,12 @@ fn find() -> anyhow::Result<PathBuf> {
             .with_context(|| format!("DRYDOCK_BINARY is {}", path.display()));
     }
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    // Built as the caller was: a measurement is a release build and must not measure a debug engine.
+    let profile: &[&str] = if cfg!(debug_assertions) {
+        &[]
+    } else {
+        &["--release"]
+    };
     let output = Command::new(cargo)
         .args([
             "build",
@@ -33,6 +39,7 @@ fn find() -> anyhow::Result<PathBuf> {
             "--message-format",
             "json-render-diagnostics",
         ])
+        .args(profile)
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .stderr(Stdio::inherit())
         .output()
