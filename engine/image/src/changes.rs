@@ -1,0 +1,554 @@
+//! `--change` of `import` and `commit`: the Dockerfile instructions that only set metadata (Dockerfile
+//! reference), and what they do to the `config` object of an image.
+//!
+//! Docker 28 runs its whole Dockerfile parser over them, without build arguments; the texts of errors are
+//! those of a running one.
+
+use serde_json::{Map, Value, json};
+
+use crate::error::Error;
+
+/// The `config` object of an image, as the OCI image specification spells it.
+type Config = Map<String, Value>;
+
+/// Applies instructions like `CMD ["sh"]`, `ENV A=b` or `EXPOSE 80`, in order, to an empty config.
+///
+/// Allowed are CMD, ENTRYPOINT, ENV, EXPOSE, HEALTHCHECK, LABEL, ONBUILD, STOPSIGNAL, USER, VOLUME and
+/// WORKDIR. A text may hold several, one on a line. Errors are of status 400, as Docker's.
+pub fn config_from_changes(changes: &[String]) -> Result<Config, Error> {
+    let mut config = Config::new();
+    for text in changes {
+        let mut lines = text
+            .lines()
+            .map(str::trim)
+            .filter(|line| !line.is_empty() && !line.starts_with('#'))
+            .peekable();
+        if lines.peek().is_none() {
+            return Err(invalid("file with no instructions"));
+        }
+        lines.try_for_each(|line| apply(&mut config, line))?;
+    }
+    Ok(config)
+}
+
+fn invalid(text: impl Into<String>) -> Error {
+    Error::InvalidParameter(text.into())
+}
+
+fn apply(config: &mut Config, line: &str) -> Result<(), Error> {
+    let (word, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
+    let rest = rest.trim();
+    match word.to_ascii_uppercase().as_str() {
+        "CMD" => set(config, "Cmd", command(rest)?),
+        "ENTRYPOINT" => set(config, "Entrypoint", command(rest)?),
+        "ENV" => environment(config, rest)?,
+        "EXPOSE" => expose(config, rest)?,
+        "HEALTHCHECK" => set(config, "Healthcheck", health(rest)?),
+        "LABEL" => {
+            for (key, value) in pairs(config, "LABEL", rest)? {
+                object(config, "Labels").insert(key, json!(value));
+            }
+        }
+        "ONBUILD" => list(config, "OnBuild").push(json!(one("ONBUILD", rest)?)),
+        "STOPSIGNAL" => set(
+            config,
+            "StopSignal",
+            json!(signal(&words(config, rest)?.join(" "))?),
+        ),
+        "USER" => set(config, "User", json!(single(config, "USER", rest)?)),
+        "VOLUME" => {
+            let volumes = match json_array(rest)? {
+                Some(volumes) => volumes,
+                None => words(config, rest)?,
+            };
+            if volumes.is_empty() {
+                return Err(invalid("VOLUME requires at least one argument"));
+            }
+            for volume in volumes {
+                object(config, "Volumes").insert(volume, json!({}));
+            }
+        }
+        "WORKDIR" => {
+            let path = single(config, "WORKDIR", rest)?;
+            let current = config
+                .get("WorkingDir")
+                .and_then(Value::as_str)
+                .unwrap_or("/");
+            let path = clean_path(&if path.starts_with('/') {
+                path
+            } else {
+                format!("{current}/{path}")
+            });
+            set(config, "WorkingDir", json!(path));
+        }
+        // Docker repeats the word as it was typed only if it is no instruction at all.
+        known @ ("ADD" | "ARG" | "COPY" | "FROM" | "MAINTAINER" | "RUN" | "SHELL") => {
+            return Err(invalid(format!("{known} is not a valid change command")));
+        }
+        _ => return Err(invalid(format!("{word} is not a valid change command"))),
+    }
+    Ok(())
+}
+
+fn set(config: &mut Config, key: &str, value: Value) {
+    config.insert(key.to_owned(), value);
+}
+
+/// The object under a key; made if it is missing.
+fn object<'a>(config: &'a mut Config, key: &str) -> &'a mut Map<String, Value> {
+    let value = config.entry(key).or_insert_with(|| json!({}));
+    if !value.is_object() {
+        *value = json!({});
+    }
+    match value {
+        Value::Object(object) => object,
+        // Made an object just above.
+        _ => unreachable!("the value of {key} is an object"),
+    }
+}
+
+/// The list under a key; made if it is missing.
+fn list<'a>(config: &'a mut Config, key: &str) -> &'a mut Vec<Value> {
+    let value = config.entry(key).or_insert_with(|| json!([]));
+    if !value.is_array() {
+        *value = json!([]);
+    }
+    match value {
+        Value::Array(list) => list,
+        _ => unreachable!("the value of {key} is a list"),
+    }
+}
+
+/// A command: a JSON array of strings, or text for `/bin/sh -c`. An empty array is "none".
+fn command(text: &str) -> Result<Value, Error> {
+    match json_array(text)? {
+        Some(words) if words.is_empty() => Ok(Value::Null),
+        Some(words) => Ok(json!(words)),
+        None if text.is_empty() => Ok(json!(["/bin/sh", "-c"])),
+        None => Ok(json!(["/bin/sh", "-c", text])),
+    }
+}
+
+/// A JSON array of strings; None if it is no JSON array at all and therefore text.
+fn json_array(text: &str) -> Result<Option<Vec<String>>, Error> {
+    if !text.starts_with('[') {
+        return Ok(None);
+    }
+    match serde_json::from_str::<Vec<Value>>(text) {
+        Err(_) => Ok(None),
+        Ok(values) => {
+            let words: Option<Vec<String>> = values
+                .iter()
+                .map(|value| value.as_str().map(str::to_owned))
+                .collect();
+            words.map(Some).ok_or_else(|| {
+                invalid("when using JSON array syntax, arrays must be comprised of strings only")
+            })
+        }
+    }
+}
+
+fn one<'a>(instruction: &str, text: &'a str) -> Result<&'a str, Error> {
+    if text.is_empty() {
+        Err(invalid(format!(
+            "{instruction} requires exactly one argument"
+        )))
+    } else {
+        Ok(text)
+    }
+}
+
+/// One argument, which may have blanks in it, with variables filled in.
+fn single(config: &Config, instruction: &str, text: &str) -> Result<String, Error> {
+    Ok(words(config, one(instruction, text)?)?.join(" "))
+}
+
+fn environment(config: &mut Config, text: &str) -> Result<(), Error> {
+    for (key, value) in pairs(config, "ENV", text)? {
+        let prefix = format!("{key}=");
+        let entry = json!(format!("{prefix}{value}"));
+        let entries = list(config, "Env");
+        match entries
+            .iter_mut()
+            .find(|entry| entry.as_str().is_some_and(|text| text.starts_with(&prefix)))
+        {
+            Some(old) => *old = entry,
+            None => entries.push(entry),
+        }
+    }
+    Ok(())
+}
+
+/// `A=b "C d"=e`, or in the old form `A b c`.
+fn pairs(config: &Config, instruction: &str, text: &str) -> Result<Vec<(String, String)>, Error> {
+    let two = || invalid(format!("{instruction} must have two arguments"));
+    let raw = split(text);
+    let first = raw
+        .first()
+        .ok_or_else(|| invalid(format!("{instruction} requires at least one argument")))?;
+    if !first.contains('=') {
+        let (key, value) = text.split_once(char::is_whitespace).ok_or_else(two)?;
+        return Ok(vec![(key.to_owned(), expand(config, value.trim())?)]);
+    }
+    let pair = |word: &String| {
+        let word = expand(config, word)?;
+        let (key, value) = word.split_once('=').ok_or_else(|| {
+            invalid(format!(
+                "Syntax error - can't find = in {word:?}. Must be of the form: name=value"
+            ))
+        })?;
+        if key.is_empty() {
+            return Err(invalid(format!("{instruction} names can not be blank")));
+        }
+        Ok((key.to_owned(), value.to_owned()))
+    };
+    raw.iter().map(pair).collect()
+}
+
+/// Words with quotes removed and variables filled in.
+fn words(config: &Config, text: &str) -> Result<Vec<String>, Error> {
+    split(text)
+        .iter()
+        .map(|word| expand(config, word))
+        .collect()
+}
+
+/// Splits at blanks outside quotes; the quotes stay.
+fn split(text: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut word = String::new();
+    let mut quote = None;
+    let mut letters = text.chars();
+    while let Some(letter) = letters.next() {
+        match (letter, quote) {
+            ('\\', None | Some('"')) => {
+                word.push(letter);
+                word.extend(letters.next());
+            }
+            (letter, None) if letter.is_whitespace() => {
+                if !word.is_empty() {
+                    words.push(std::mem::take(&mut word));
+                }
+            }
+            _ => {
+                match quote {
+                    None if letter == '"' || letter == '\'' => quote = Some(letter),
+                    Some(open) if letter == open => quote = None,
+                    _ => {}
+                }
+                word.push(letter);
+            }
+        }
+    }
+    if !word.is_empty() {
+        words.push(word);
+    }
+    words
+}
+
+/// Removes quotes and fills in `$NAME` and `${NAME}` from the environment set so far; unknown is empty.
+fn expand(config: &Config, word: &str) -> Result<String, Error> {
+    let mut result = String::new();
+    let mut quote = None;
+    let mut letters = word.chars().peekable();
+    while let Some(letter) = letters.next() {
+        match (letter, quote) {
+            ('\\', None | Some('"')) => match letters.next() {
+                // In double quotes a backslash stays, but before what it protects.
+                Some(next) if quote.is_some() && !matches!(next, '"' | '\\' | '$') => {
+                    result.extend(['\\', next])
+                }
+                Some(next) => result.push(next),
+                None => {}
+            },
+            ('$', None | Some('"')) => {
+                let name = variable(&mut letters, word)?;
+                result.push_str(&name.map_or("$".to_owned(), |name| value_of(config, &name)));
+            }
+            ('"' | '\'', None) => quote = Some(letter),
+            (_, Some(open)) if letter == open => quote = None,
+            _ => result.push(letter),
+        }
+    }
+    Ok(result)
+}
+
+/// The name after a `$`; None if there is none.
+fn variable(
+    letters: &mut std::iter::Peekable<std::str::Chars<'_>>,
+    word: &str,
+) -> Result<Option<String>, Error> {
+    let braces = letters.next_if_eq(&'{').is_some();
+    let mut name = String::new();
+    while let Some(letter) =
+        letters.next_if(|letter| letter.is_ascii_alphanumeric() || *letter == '_')
+    {
+        name.push(letter);
+    }
+    if braces && letters.next() != Some('}') {
+        return Err(invalid(format!(
+            "failed to process {word:?}: unsupported modifier in substitution"
+        )));
+    }
+    Ok((!name.is_empty()).then_some(name))
+}
+
+fn value_of(config: &Config, name: &str) -> String {
+    let prefix = format!("{name}=");
+    let entries = config
+        .get("Env")
+        .and_then(Value::as_array)
+        .map(Vec::as_slice)
+        .unwrap_or_default();
+    let value = entries
+        .iter()
+        .filter_map(Value::as_str)
+        .find_map(|entry| entry.strip_prefix(&prefix));
+    value.unwrap_or_default().to_owned()
+}
+
+/// `80`, `53/udp`, `8000-8003/tcp`.
+fn expose(config: &mut Config, text: &str) -> Result<(), Error> {
+    let ports = words(config, text)?;
+    if ports.is_empty() {
+        return Err(invalid("EXPOSE requires at least one argument"));
+    }
+    for port in ports {
+        let (range, protocol) = port.split_once('/').unwrap_or((&port, "tcp"));
+        let wrong = || invalid(format!("Invalid containerPort: {range}"));
+        let protocol = protocol.to_ascii_lowercase();
+        if !matches!(protocol.as_str(), "tcp" | "udp" | "sctp") {
+            return Err(invalid(format!("Invalid proto: {protocol}")));
+        }
+        let (first, last) = range.split_once('-').unwrap_or((range, range));
+        let number = |text: &str| text.parse::<u16>().map_err(|_| wrong());
+        let (first, last) = (number(first)?, number(last)?);
+        if first > last {
+            return Err(wrong());
+        }
+        for number in first..=last {
+            object(config, "ExposedPorts").insert(format!("{number}/{protocol}"), json!({}));
+        }
+    }
+    Ok(())
+}
+
+/// A signal by name or number. Which numbers exist is for the container's start to say, as in Docker.
+fn signal(text: &str) -> Result<&str, Error> {
+    const NAMES: &str = " ABRT ALRM BUS CHLD CLD CONT FPE HUP ILL INT IO IOT KILL PIPE POLL PROF PWR QUIT SEGV \
+        STKFLT STOP SYS TERM TRAP TSTP TTIN TTOU URG USR1 USR2 VTALRM WINCH XCPU XFSZ RTMIN RTMAX ";
+    let name = text.to_ascii_uppercase();
+    let name = name.strip_prefix("SIG").unwrap_or(&name);
+    let number = text.parse::<u32>().is_ok_and(|number| number > 0);
+    let base = name.split(['+', '-']).next().unwrap_or_default();
+    let real_time = base != name && base.starts_with("RTM");
+    if number
+        || (!base.is_empty() && NAMES.contains(&format!(" {base} ")) && (base == name || real_time))
+    {
+        return Ok(text);
+    }
+    Err(invalid(format!("invalid signal: {text}")))
+}
+
+/// `[OPTIONS] CMD command` or `NONE`.
+fn health(text: &str) -> Result<Value, Error> {
+    let mut check = Map::new();
+    let mut rest = text;
+    while let Some(option) = rest.strip_prefix("--") {
+        let (option, after) = option
+            .split_once(char::is_whitespace)
+            .unwrap_or((option, ""));
+        let (name, value) = option.split_once('=').unwrap_or((option, ""));
+        match name {
+            "interval" => check.insert("Interval".into(), json!(duration(name, value)?)),
+            "timeout" => check.insert("Timeout".into(), json!(duration(name, value)?)),
+            "start-period" => check.insert("StartPeriod".into(), json!(duration(name, value)?)),
+            "start-interval" => check.insert("StartInterval".into(), json!(duration(name, value)?)),
+            "retries" => check.insert("Retries".into(), json!(retries(value)?)),
+            _ => return Err(invalid(format!("unknown flag: --{name}"))),
+        };
+        rest = after.trim_start();
+    }
+    let (kind, command) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
+    let command = command.trim();
+    let test = match (kind.to_ascii_uppercase().as_str(), json_array(command)?) {
+        ("NONE", _) if command.is_empty() => json!(["NONE"]),
+        ("NONE", _) => return Err(invalid("HEALTHCHECK NONE takes no arguments")),
+        ("CMD", Some(words)) if !words.is_empty() => {
+            json!(
+                std::iter::once("CMD".to_owned())
+                    .chain(words)
+                    .collect::<Vec<_>>()
+            )
+        }
+        ("CMD", None) if !command.is_empty() => json!(["CMD-SHELL", command]),
+        ("CMD", _) => return Err(invalid("Missing command after HEALTHCHECK CMD")),
+        ("", _) => return Err(invalid("HEALTHCHECK requires at least one argument")),
+        (other, _) => {
+            return Err(invalid(format!(
+                "Unknown type {other:?} in HEALTHCHECK (try CMD)"
+            )));
+        }
+    };
+    check.insert("Test".into(), test);
+    Ok(Value::Object(check))
+}
+
+fn retries(text: &str) -> Result<u32, Error> {
+    text.parse().map_err(|_| {
+        invalid(format!(
+            "--retries must be a whole number that is not negative, not {text:?}"
+        ))
+    })
+}
+
+/// A duration in Go's form (`1m30s`, `500ms`, `1.5h`), in nanoseconds.
+fn duration(name: &str, text: &str) -> Result<u64, Error> {
+    let wrong = || invalid(format!("Invalid duration for --{name}: {text:?}"));
+    let mut total = 0.0;
+    let mut rest = text;
+    if rest.is_empty() {
+        return Err(wrong());
+    }
+    while !rest.is_empty() {
+        let digits = rest
+            .find(|letter: char| !letter.is_ascii_digit() && letter != '.')
+            .ok_or_else(wrong)?;
+        let number: f64 = rest[..digits].parse().map_err(|_| wrong())?;
+        let unit_length = rest[digits..]
+            .find(|letter: char| letter.is_ascii_digit())
+            .unwrap_or(rest.len() - digits);
+        let unit = match &rest[digits..digits + unit_length] {
+            "ns" => 1.0,
+            "us" | "µs" => 1e3,
+            "ms" => 1e6,
+            "s" => 1e9,
+            "m" => 60e9,
+            "h" => 3600e9,
+            _ => return Err(wrong()),
+        };
+        total += number * unit;
+        rest = &rest[digits + unit_length..];
+    }
+    // Docker takes no less than a millisecond, but for 0, which means "the default".
+    if total != 0.0 && total < 1e6 {
+        return Err(invalid(format!(
+            "Interval {name:?} cannot be less than 1ms"
+        )));
+    }
+    Ok(total as u64)
+}
+
+/// Cleans an absolute path as text.
+fn clean_path(path: &str) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => drop(parts.pop()),
+            part => parts.push(part),
+        }
+    }
+    format!("/{}", parts.join("/"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(changes: &[&str]) -> Result<Value, String> {
+        let changes: Vec<String> = changes.iter().map(|&change| change.to_owned()).collect();
+        config_from_changes(&changes)
+            .map(Value::Object)
+            .map_err(|error| {
+                assert_eq!(error.status(), 400);
+                error.to_string()
+            })
+    }
+
+    /// What Docker 28.5 made of the same instructions, as `docker inspect` shows it.
+    #[test]
+    fn what_docker_makes_of_them() {
+        let all = config(&[
+            "ENV A=b C=\"d e\"",
+            "CMD echo hi",
+            "EXPOSE 80 81/udp",
+            "LABEL a=b",
+            "VOLUME /x /y",
+            "USER 1:2",
+            "WORKDIR /a",
+            "WORKDIR b",
+            "ENTRYPOINT [\"/x\",\"y\"]",
+            "STOPSIGNAL SIGTERM",
+            "ONBUILD RUN x",
+            "HEALTHCHECK --interval=5s --retries=2 CMD true",
+        ]);
+        let expected = json!({
+            "Cmd": ["/bin/sh", "-c", "echo hi"],
+            "Entrypoint": ["/x", "y"],
+            "Env": ["A=b", "C=d e"],
+            "ExposedPorts": {"80/tcp": {}, "81/udp": {}},
+            "Healthcheck": {"Interval": 5_000_000_000u64, "Retries": 2, "Test": ["CMD-SHELL", "true"]},
+            "Labels": {"a": "b"},
+            "OnBuild": ["RUN x"],
+            "StopSignal": "SIGTERM",
+            "User": "1:2",
+            "Volumes": {"/x": {}, "/y": {}},
+            "WorkingDir": "/a/b",
+        });
+        assert_eq!(all.unwrap(), expected);
+        let cases = [
+            ("STOPSIGNAL 99", json!({"StopSignal": "99"})),
+            ("VOLUME [\"/x\"]", json!({"Volumes": {"/x": {}}})),
+            (
+                "EXPOSE 1-3",
+                json!({"ExposedPorts": {"1/tcp": {}, "2/tcp": {}, "3/tcp": {}}}),
+            ),
+            ("ENV a b c", json!({"Env": ["a=b c"]})),
+            (
+                "HEALTHCHECK NONE",
+                json!({"Healthcheck": {"Test": ["NONE"]}}),
+            ),
+            ("cmd x $HOME", json!({"Cmd": ["/bin/sh", "-c", "x $HOME"]})),
+            ("CMD ", json!({"Cmd": ["/bin/sh", "-c"]})),
+            ("ENV A=$B \"x y\"=z", json!({"Env": ["A=", "x y=z"]})),
+            (
+                "ENTRYPOINT x\nCMD y",
+                json!({"Entrypoint": ["/bin/sh", "-c", "x"], "Cmd": ["/bin/sh", "-c", "y"]}),
+            ),
+        ];
+        for (change, expected) in cases {
+            assert_eq!(config(&[change]).unwrap(), expected, "{change}");
+        }
+        assert_eq!(
+            config(&["ENV A=1", "ENV B=${A}2 A=3"]).unwrap(),
+            json!({"Env": ["A=3", "B=12"]})
+        );
+    }
+
+    #[test]
+    fn what_docker_refuses() {
+        let cases = [
+            ("RUN x", "RUN is not a valid change command"),
+            ("from x", "FROM is not a valid change command"),
+            ("nope", "nope is not a valid change command"),
+            ("ENV a", "ENV must have two arguments"),
+            (
+                "CMD [1]",
+                "when using JSON array syntax, arrays must be comprised of strings only",
+            ),
+            ("EXPOSE a", "Invalid containerPort: a"),
+            ("EXPOSE 99999", "Invalid containerPort: 99999"),
+            ("WORKDIR", "WORKDIR requires exactly one argument"),
+            ("LABEL a", "LABEL must have two arguments"),
+            ("STOPSIGNAL foo", "invalid signal: foo"),
+            ("USER", "USER requires exactly one argument"),
+            ("VOLUME []", "VOLUME requires at least one argument"),
+            ("HEALTHCHECK CMD", "Missing command after HEALTHCHECK CMD"),
+            ("", "file with no instructions"),
+        ];
+        for (change, text) in cases {
+            assert_eq!(config(&[change]).unwrap_err(), text, "{change}");
+        }
+    }
+}
