@@ -1,2 +1,130 @@
-//! (to be written)
-fn main() {}
+//! `conformance`: runs the scenarios on the rigs and prints a matrix.
+//!
+//! The matrix goes to standard output, failures and progress to standard error. Exit status: 0 when everything
+//! passed or is explained by `divergence.toml`, 1 otherwise, 2 for a wrong command line.
+
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{Arg, ArgAction, ArgMatches, Command};
+use conformance::catalogue::{self, Entry};
+use conformance::suite::Run;
+use conformance::workshop::Workshop;
+use conformance::{divergence, report, suite};
+use rig::Rig;
+
+fn main() -> ExitCode {
+    let matches = command().get_matches();
+    let result = match matches.subcommand() {
+        Some(("list", matches)) => list(matches),
+        Some(("update", matches)) => update(matches),
+        Some((_, matches)) => run(matches),
+        None => Ok(ExitCode::from(2)),
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("conformance: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+fn command() -> Command {
+    let list = |name: &'static str, help: &'static str| Arg::new(name).long(name).value_delimiter(',').action(ArgAction::Append).help(help);
+    let path = |name: &'static str, help: &'static str| Arg::new(name).long(name).value_name("PATH").value_parser(clap::value_parser!(PathBuf)).help(help);
+    let choice = [
+        list("topic", "Only these topics (folders below scenarios/)").value_name("TOPIC"),
+        Arg::new("filter").long("filter").value_name("TEXT").help("Only scenarios whose id contains this text"),
+        path("scenarios", "Where the scenarios lie"),
+    ];
+    Command::new("conformance")
+        .about("Runs the same scenarios on Docker and on Drydock and shows where they differ")
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommand(
+            Command::new("run")
+                .about("Run scenarios and print a matrix of topics and rigs")
+                .arg(list("rig", "Rigs to run on").value_name("RIG").default_value("docker,api,drydock").value_parser(|text: &str| text.parse::<Rig>()))
+                .args(&choice)
+                .arg(Arg::new("jobs").long("jobs").value_name("N").value_parser(clap::value_parser!(u16).range(1..)).help("Scenarios at a time [default: number of processors]"))
+                .arg(path("json", "Write all results to this file as JSON"))
+                .arg(path("markdown", "Write the matrix and the failures to this file as Markdown"))
+                .arg(path("divergence", "The list of intended differences")),
+        )
+        .subcommand(Command::new("list").about("List the scenarios").args(&choice))
+        .subcommand(
+            Command::new("update")
+                .about("Write what real Docker says into failing scenarios (look at the difference before keeping it)")
+                .args(&choice),
+        )
+}
+
+fn entries(matches: &ArgMatches) -> anyhow::Result<Vec<Entry>> {
+    let directory = matches.get_one::<PathBuf>("scenarios").cloned().unwrap_or_else(catalogue::usual_directory);
+    let topics: Vec<&String> = matches.get_many("topic").into_iter().flatten().collect();
+    let filter = matches.get_one::<String>("filter");
+    let mut entries = catalogue::read(&directory)?;
+    entries.retain(|entry| topics.is_empty() || topics.iter().any(|topic| **topic == entry.topic));
+    entries.retain(|entry| filter.is_none_or(|text| entry.id.contains(text)));
+    anyhow::ensure!(!entries.is_empty(), "no scenario fits");
+    Ok(entries)
+}
+
+fn list(matches: &ArgMatches) -> anyhow::Result<ExitCode> {
+    let mut output = std::io::stdout().lock();
+    for entry in entries(matches)? {
+        writeln!(output, "{}", entry.id)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn run(matches: &ArgMatches) -> anyhow::Result<ExitCode> {
+    let entries = entries(matches)?;
+    let mut rigs: Vec<Rig> = matches.get_many("rig").into_iter().flatten().copied().collect();
+    rigs.sort();
+    rigs.dedup();
+    let list = matches.get_one::<PathBuf>("divergence").cloned().unwrap_or_else(|| catalogue::usual_directory().with_file_name("divergence.toml"));
+    let divergences = divergence::read(&list)?;
+    let jobs = matches.get_one::<u16>("jobs").map_or_else(processors, |jobs| usize::from(*jobs));
+    let results = suite::run(&entries, &rigs, jobs, &divergences, &progress);
+    eprint!("{}{}", if std::io::stderr().is_terminal() { "\r\x1b[K" } else { "" }, report::failures(&results));
+    print!("{}", report::matrix(&results, &rigs));
+    if let Some(path) = matches.get_one::<PathBuf>("json") {
+        let text = serde_json::to_string_pretty(&report::json(&results, &rigs))? + "\n";
+        std::fs::write(path, text).with_context(|| format!("writing {}", path.display()))?;
+    }
+    if let Some(path) = matches.get_one::<PathBuf>("markdown") {
+        std::fs::write(path, report::markdown(&results, &rigs)).with_context(|| format!("writing {}", path.display()))?;
+    }
+    Ok(if results.all_well() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// One line that is written over again and again; nothing where no person looks.
+fn progress(done: usize, all: usize, run: &Run) {
+    if std::io::stderr().is_terminal() {
+        eprint!("\r\x1b[K[{done}/{all}] {} on {}: {}", run.id, run.rig, report::word(&run.outcome));
+    }
+}
+
+/// Writes what Docker says into the pages of the chosen scenarios. Never what another engine says.
+fn update(matches: &ArgMatches) -> anyhow::Result<ExitCode> {
+    let workshop = Workshop::open(Rig::Docker)?;
+    let entries = entries(matches)?;
+    for page in entries.chunk_by(|a, b| a.page.name == b.page.name) {
+        let mut reports = Vec::new();
+        for entry in page {
+            reports.extend(workshop.run(entry)?.1);
+        }
+        let page = &page[0].page;
+        let text = transcript::update::rewritten(page, &reports);
+        if text != page.text {
+            eprintln!("updated: {}", page.name);
+            std::fs::write(&page.name, text).with_context(|| format!("writing {}", page.name))?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn processors() -> usize {
+    std::thread::available_parallelism().map_or(2, usize::from)
+}

@@ -1,0 +1,121 @@
+//! Every scenario on every rig that this host has, as tests.
+//!
+//! Each test is named after its rig and scenario: `cargo test -p conformance --test scenarios -- drydock::logs`.
+//! A rig that this host does not have gives ignored tests with the reason as their kind. Each rig has one
+//! engine, which its first test opens; the last test of a rig (`…::left-behind`) proves that nothing leaked, so
+//! it waits for the others.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::{Arc, Condvar, Mutex, OnceLock};
+
+use conformance::catalogue::{self, Entry};
+use conformance::divergence::{self, Divergence};
+use conformance::suite::{self, run_one};
+use conformance::workshop::{Outcome, Workshop};
+use libtest_mimic::{Arguments, Failed, Trial};
+use rig::Rig;
+
+/// One rig's engine and how many of its tests are still to come.
+struct Bench {
+    rig: Rig,
+    workshop: OnceLock<Result<Workshop, String>>,
+    waiting: Mutex<usize>,
+    changed: Condvar,
+    divergences: Vec<Divergence>,
+}
+
+impl Bench {
+    fn workshop(&self) -> Result<&Workshop, Failed> {
+        let opened = self.workshop.get_or_init(|| Workshop::open(self.rig).map_err(|error| error.to_string()));
+        opened.as_ref().map_err(|error| Failed::from(error.as_str()))
+    }
+
+    fn run(&self, entry: &Entry) -> Result<(), Failed> {
+        let run = run_one(entry, self.workshop()?, &self.divergences)?;
+        if let Some(stale) = suite::stale(&self.divergences, std::slice::from_ref(&run)).first() {
+            return Err(stale.into());
+        }
+        match run.outcome {
+            Outcome::Pass | Outcome::Explained(_) | Outcome::Skipped(_) => Ok(()),
+            Outcome::Fail(why) => Err(why.into()),
+            Outcome::NotBuiltYet(line) => Err(format!("not built yet: {line}").into()),
+        }
+    }
+
+    fn finished(&self) {
+        *self.waiting.lock().unwrap() -= 1;
+        self.changed.notify_all();
+    }
+
+    fn left_behind(&self) -> Result<(), Failed> {
+        let waiting = self.changed.wait_while(self.waiting.lock().unwrap(), |waiting| *waiting > 0).unwrap();
+        drop(waiting);
+        let leaks = self.workshop()?.leaks();
+        if leaks.is_empty() { Ok(()) } else { Err(leaks.join("\n").into()) }
+    }
+}
+
+/// Counts a test as finished however it ends.
+struct Finished(Arc<Bench>);
+
+impl Drop for Finished {
+    fn drop(&mut self) {
+        self.0.finished();
+    }
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::from_args();
+    let entries = match catalogue::read(&catalogue::usual_directory()) {
+        Ok(entries) => entries,
+        Err(error) => {
+            eprintln!("the scenarios cannot be read: {error:#}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let divergences = divergence::read(&PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("divergence.toml")).expect("divergence.toml is readable");
+    let mut trials = Vec::new();
+    let mut benches = Vec::new();
+    for rig in Rig::ALL {
+        let missing = if arguments.list { None } else { rig.missing() };
+        let chosen = |entry: &&Entry| arguments.filter.as_ref().is_none_or(|filter| name(rig, entry).contains(filter.as_str()));
+        let bench = Arc::new(Bench {
+            rig,
+            workshop: OnceLock::new(),
+            waiting: Mutex::new(entries.iter().filter(chosen).count()),
+            changed: Condvar::new(),
+            divergences: divergences.clone(),
+        });
+        benches.push(Arc::clone(&bench));
+        for entry in &entries {
+            let (bench, entry) = (Arc::clone(&bench), entry.clone());
+            let trial = Trial::test(name(rig, &entry), move || {
+                let _finished = Finished(Arc::clone(&bench));
+                bench.run(&entry)
+            });
+            trials.push(marked(trial, missing.as_deref()));
+        }
+        // Which tests run under `--skip` and `--exact` is libtest-mimic's to know; without the number there is no last.
+        if rig != Rig::Docker && arguments.skip.is_empty() && !arguments.exact {
+            let trial = Trial::test(format!("{rig}::left-behind"), move || bench.left_behind());
+            trials.push(marked(trial, missing.as_deref()));
+        }
+    }
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    // Engines are ended here, not by the end of the process, which would skip their guards.
+    drop(benches);
+    conclusion.exit_code()
+}
+
+fn name(rig: Rig, entry: &Entry) -> String {
+    format!("{rig}::{}", entry.id)
+}
+
+/// A trial that is ignored, visibly and with the reason, when its rig is not here.
+fn marked(trial: Trial, missing: Option<&str>) -> Trial {
+    match missing {
+        Some(reason) => trial.with_kind(reason).with_ignored_flag(true),
+        None => trial,
+    }
+}
