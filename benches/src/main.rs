@@ -85,7 +85,7 @@ fn command() -> Command {
                 .value_name("NAME")
                 .action(ArgAction::Append)
                 .value_parser(engines::NAMES)
-                .help("Only this engine; may be given several times"),
+                .help("Only this engine; may be given several times. If it is not measured without failure, that is an error"),
         )
         .arg(Arg::new("seed").long("seed").value_name("N").value_parser(value_parser!(u64)).help(
             "Seed of the random order [default: a new one, shown in the report]",
@@ -101,9 +101,14 @@ fn command() -> Command {
 
 fn startup(matches: &ArgMatches) -> Result<()> {
     let plan = plan(matches)?;
-    let wanted: Vec<String> = match matches.get_many::<String>("engine") {
-        Some(names) => names.cloned().collect(),
-        None => engines::NAMES.iter().map(ToString::to_string).collect(),
+    let asked_for: Vec<String> = matches
+        .get_many::<String>("engine")
+        .unwrap_or_default()
+        .cloned()
+        .collect();
+    let wanted = match asked_for.is_empty() {
+        true => engines::NAMES.iter().map(ToString::to_string).collect(),
+        false => asked_for.clone(),
     };
     // Ctrl-C ends the rounds; what was measured is still reported, and everything is cleaned up.
     let stop = Arc::new(AtomicBool::new(false));
@@ -136,7 +141,14 @@ fn startup(matches: &ArgMatches) -> Result<()> {
         absent,
         sections,
     };
-    publish(&report, matches)
+    publish(&report, matches)?;
+    let missed = report.missed(&asked_for);
+    ensure!(
+        missed.is_empty(),
+        "asked for and not measured without failure: {}",
+        missed.join(", ")
+    );
+    Ok(())
 }
 
 fn plan(matches: &ArgMatches) -> Result<Plan> {

@@ -28,6 +28,20 @@ pub struct Report {
 }
 
 impl Report {
+    /// Which of `names` were not measured, or not without a failed run.
+    pub fn missed(&self, names: &[String]) -> Vec<String> {
+        let good = |name: &String| {
+            let mut results = self.sections.iter().flat_map(|section| &section.results);
+            let mut own = results
+                .by_ref()
+                .filter(|measured| measured.engine == name)
+                .peekable();
+            own.peek().is_some()
+                && own.all(|measured| measured.failures == 0 && measured.summary.is_some())
+        };
+        names.iter().filter(|name| !good(name)).cloned().collect()
+    }
+
     /// The report for people.
     pub fn markdown(&self) -> String {
         let mut lines = vec![
@@ -159,6 +173,29 @@ mod tests {
             failures,
             last_failure: (failures > 0).then(|| "exit status 125: no space".to_owned()),
         }
+    }
+
+    #[test]
+    fn what_was_asked_for_has_to_be_measured_without_failure() {
+        let results = vec![measured("drydock", &[4.0], 0), measured("crun", &[9.0], 1)];
+        let report = Report {
+            schema_version: 1,
+            benchmark: "startup",
+            plan: Plan {
+                rounds: 1,
+                warm_up: 0,
+                gaps: vec![0],
+                seed: 1,
+            },
+            complete: true,
+            machine: Machine::look(),
+            engines: Vec::new(),
+            absent: Vec::new(),
+            sections: vec![Section { gap_ms: 0, results }],
+        };
+        let names = ["drydock", "crun", "podman"].map(str::to_owned);
+        assert_eq!(report.missed(&names), ["crun", "podman"]);
+        assert!(report.missed(&[]).is_empty());
     }
 
     #[test]
