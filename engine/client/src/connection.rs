@@ -1,6 +1,7 @@
 //! One connection with a read buffer, so that a head and the first bytes behind it come from one read(2).
 
 use std::io::{self, BufRead, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 
 use crate::{Endpoint, Error};
@@ -56,6 +57,11 @@ impl Connection {
         };
         self.buffer.truncate(old + *result.as_ref().unwrap_or(&0));
         result
+    }
+
+    /// The socket, for poll(2).
+    pub(crate) fn descriptor(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
     }
 
     /// The socket, and the bytes that were read from it already.

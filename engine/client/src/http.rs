@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io::{self, BufRead, Read, Write};
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
@@ -310,6 +311,15 @@ impl Response {
         let mut bytes = Vec::new();
         self.read_to_end(&mut bytes)?;
         Ok(bytes)
+    }
+
+    /// The socket to poll(2) while waiting for more of the body. None where reading does not block: bytes
+    /// are at hand, or the body has ended.
+    pub fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        self.connection
+            .as_ref()
+            .filter(|connection| connection.buffered().is_empty())
+            .map(Connection::descriptor)
     }
 
     /// The rest of the body as JSON.
