@@ -47,11 +47,19 @@ pub fn usual_directory() -> PathBuf {
 pub fn read(directory: &Path) -> anyhow::Result<Vec<Entry>> {
     let mut entries = Vec::new();
     for topic in sorted(directory)?.into_iter().filter(|path| path.is_dir()) {
-        for path in sorted(&topic)?.into_iter().filter(|path| path.extension().is_some_and(|extension| extension == "md")) {
+        for path in sorted(&topic)?
+            .into_iter()
+            .filter(|path| path.extension().is_some_and(|extension| extension == "md"))
+        {
             let page = Arc::new(Page::read(&path)?);
             let topic = file_name(&topic);
-            let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-            entries.extend((0..page.scenarios.len()).map(|index| entry(&topic, &stem, &page, index)));
+            let stem = path
+                .file_stem()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned();
+            entries
+                .extend((0..page.scenarios.len()).map(|index| entry(&topic, &stem, &page, index)));
         }
     }
     let broken = broken_rules(&entries);
@@ -63,7 +71,12 @@ pub fn read(directory: &Path) -> anyhow::Result<Vec<Entry>> {
 
 fn entry(topic: &str, stem: &str, page: &Arc<Page>, index: usize) -> Entry {
     let scenario = &page.scenarios[index];
-    let commands: String = scenario.blocks.iter().flat_map(|block| &block.steps).map(|step| step.command.clone() + "\n").collect();
+    let commands: String = scenario
+        .blocks
+        .iter()
+        .flat_map(|block| &block.steps)
+        .map(|step| step.command.clone() + "\n")
+        .collect();
     Entry {
         id: format!("{topic}/{stem}/{}", kebab(&scenario.title)),
         topic: topic.to_owned(),
@@ -75,9 +88,15 @@ fn entry(topic: &str, stem: &str, page: &Arc<Page>, index: usize) -> Entry {
 
 /// The words that begin with `conf-`.
 fn names(text: &str) -> BTreeSet<String> {
-    let is_part = |character: char| character.is_ascii_alphanumeric() || matches!(character, '-' | '_' | '.');
-    let words = text.split(|character: char| !is_part(character)).map(|word| word.trim_end_matches('.'));
-    words.filter(|word| word.len() > 5 && word.starts_with("conf-")).map(str::to_owned).collect()
+    let is_part =
+        |character: char| character.is_ascii_alphanumeric() || matches!(character, '-' | '_' | '.');
+    let words = text
+        .split(|character: char| !is_part(character))
+        .map(|word| word.trim_end_matches('.'));
+    words
+        .filter(|word| word.len() > 5 && word.starts_with("conf-"))
+        .map(str::to_owned)
+        .collect()
 }
 
 /// Rules that some scenario breaks, a sentence each.
@@ -91,16 +110,27 @@ fn broken_rules(entries: &[Entry]) -> Vec<String> {
         }
         for name in &entry.names {
             if let Some(other) = users.insert(name, &entry.id) {
-                broken.push(format!("{}: the name {name} is also used by {other}", entry.id));
+                broken.push(format!(
+                    "{}: the name {name} is also used by {other}",
+                    entry.id
+                ));
             }
         }
         for block in &entry.scenario().blocks {
             for step in &block.steps {
                 if makes_nameless(&step.command) {
-                    broken.push(format!("{}:{}: a container needs `--rm` or `--name conf-…`", entry.page.name, step.line));
+                    broken.push(format!(
+                        "{}:{}: a container needs `--rm` or `--name conf-…`",
+                        entry.page.name, step.line
+                    ));
                 }
-                if Regex::new(r"(^|[;&|\s])sleep [0-9.]+\s*($|[;&])").is_ok_and(|regex| regex.is_match(outside_quotes(&step.command).trim_start())) {
-                    broken.push(format!("{}:{}: wait for a state (wait-until), do not sleep", entry.page.name, step.line));
+                if Regex::new(r"(^|[;&|\s])sleep [0-9.]+\s*($|[;&])")
+                    .is_ok_and(|regex| regex.is_match(outside_quotes(&step.command).trim_start()))
+                {
+                    broken.push(format!(
+                        "{}:{}: wait for a state (wait-until), do not sleep",
+                        entry.page.name, step.line
+                    ));
                 }
             }
         }
@@ -110,8 +140,18 @@ fn broken_rules(entries: &[Entry]) -> Vec<String> {
 
 /// Whether a command makes a container that the harness could not find again.
 fn makes_nameless(command: &str) -> bool {
-    let makes = ["docker run ", "docker create ", "docker container run ", "docker container create "];
-    command.lines().any(|line| makes.iter().any(|make| line.contains(make)) && !["--rm", "--name", "--help"].iter().any(|option| line.contains(option)))
+    let makes = [
+        "docker run ",
+        "docker create ",
+        "docker container run ",
+        "docker container create ",
+    ];
+    command.lines().any(|line| {
+        makes.iter().any(|make| line.contains(make))
+            && !["--rm", "--name", "--help"]
+                .iter()
+                .any(|option| line.contains(option))
+    })
 }
 
 /// The command with quoted text and the arguments of `docker` cut out: a `sleep` inside a container is no wait.
@@ -126,26 +166,36 @@ fn outside_quotes(command: &str) -> String {
             None => kept.push(character),
         }
     }
-    let pieces = kept.split([';', '&', '|', '\n']).filter(|piece| !piece.contains("docker "));
+    let pieces = kept
+        .split([';', '&', '|', '\n'])
+        .filter(|piece| !piece.contains("docker "));
     pieces.collect::<Vec<_>>().join(";")
 }
 
 /// `Exit code 3 is kept` becomes `exit-code-3-is-kept`.
 fn kebab(title: &str) -> String {
     let lower = title.to_lowercase();
-    let words = lower.split(|character: char| !character.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+    let words = lower
+        .split(|character: char| !character.is_ascii_alphanumeric())
+        .filter(|word| !word.is_empty());
     words.collect::<Vec<_>>().join("-")
 }
 
 fn sorted(directory: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    let entries = std::fs::read_dir(directory).with_context(|| format!("reading {}", directory.display()))?;
-    let mut paths = entries.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>()?;
+    let entries =
+        std::fs::read_dir(directory).with_context(|| format!("reading {}", directory.display()))?;
+    let mut paths = entries
+        .map(|entry| Ok(entry?.path()))
+        .collect::<std::io::Result<Vec<_>>>()?;
     paths.sort();
     Ok(paths)
 }
 
 fn file_name(path: &Path) -> String {
-    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    path.file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned()
 }
 
 #[cfg(test)]
@@ -163,16 +213,33 @@ mod tests {
     fn entries_have_ids_and_names() {
         let entries = read_page("# T\n\n## Exit code 3, kept\n\n```console\n$ docker run --name conf-a busybox true; docker rmi conf-b:1\n```\n").unwrap();
         assert_eq!(entries[0].id, "topic/page/exit-code-3-kept");
-        assert_eq!(entries[0].names, BTreeSet::from(["conf-a".to_owned(), "conf-b".to_owned()]));
+        assert_eq!(
+            entries[0].names,
+            BTreeSet::from(["conf-a".to_owned(), "conf-b".to_owned()])
+        );
     }
 
     #[test]
     fn rules_are_held() {
-        for command in ["docker run busybox true", "docker create busybox", "sleep 1", "true; sleep 0.5"] {
-            assert!(read_page(&format!("# T\n\n```console\n$ {command}\n```\n")).is_err(), "{command}");
+        for command in [
+            "docker run busybox true",
+            "docker create busybox",
+            "sleep 1",
+            "true; sleep 0.5",
+        ] {
+            assert!(
+                read_page(&format!("# T\n\n```console\n$ {command}\n```\n")).is_err(),
+                "{command}"
+            );
         }
-        for command in ["docker run --rm busybox sleep 1", "docker run -d --name conf-x busybox sleep 100"] {
-            assert!(read_page(&format!("# T\n\n```console\n$ {command}\n```\n")).is_ok(), "{command}");
+        for command in [
+            "docker run --rm busybox sleep 1",
+            "docker run -d --name conf-x busybox sleep 100",
+        ] {
+            assert!(
+                read_page(&format!("# T\n\n```console\n$ {command}\n```\n")).is_ok(),
+                "{command}"
+            );
         }
         let twice = "# A\n\n```console\n$ docker rm conf-x\n```\n\n# B\n\n```console\n$ docker rm conf-x\n```\n";
         assert!(read_page(twice).unwrap_err().to_string().contains("conf-x"));

@@ -53,11 +53,17 @@ fn parse(text: &str) -> anyhow::Result<Vec<Divergence>> {
             bail!("the divergence {} is there twice", entry.id);
         }
         if entry.what.trim().is_empty() || entry.why.trim().is_empty() || entry.rigs.is_empty() {
-            bail!("the divergence {} must say what, why and on which rigs", entry.id);
+            bail!(
+                "the divergence {} must say what, why and on which rigs",
+                entry.id
+            );
         }
         for rig in &entry.rigs {
             if rig.parse::<Rig>().map_err(anyhow::Error::msg)? == Rig::Docker {
-                bail!("the divergence {}: Docker is the reference and cannot differ from itself", entry.id);
+                bail!(
+                    "the divergence {}: Docker is the reference and cannot differ from itself",
+                    entry.id
+                );
             }
         }
     }
@@ -66,14 +72,17 @@ fn parse(text: &str) -> anyhow::Result<Vec<Divergence>> {
 
 /// The entry that explains why `scenario` fails on `rig`.
 pub fn explaining<'a>(list: &'a [Divergence], scenario: &str, rig: Rig) -> Option<&'a Divergence> {
-    list.iter().find(|entry| entry.scenario == scenario && entry.rigs.iter().any(|name| name == rig.name()))
+    list.iter().find(|entry| {
+        entry.scenario == scenario && entry.rigs.iter().any(|name| name == rig.name())
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const ENTRY: &str = "[[divergence]]\nid = \"a\"\nwhat = \"w\"\nwhy = \"y\"\nscenario = \"t/p/s\"\n";
+    const ENTRY: &str =
+        "[[divergence]]\nid = \"a\"\nwhat = \"w\"\nwhy = \"y\"\nscenario = \"t/p/s\"\n";
 
     #[test]
     fn entries_explain_their_scenario_and_rig_only() {
@@ -85,7 +94,13 @@ mod tests {
 
     #[test]
     fn malformed_lists_are_refused() {
-        for rest in ["rigs = []\n", "rigs = [\"docker\"]\n", "rigs = [\"podman\"]\n", "rigs = [\"api\"]\nnote = \"x\"\n", ""] {
+        for rest in [
+            "rigs = []\n",
+            "rigs = [\"docker\"]\n",
+            "rigs = [\"podman\"]\n",
+            "rigs = [\"api\"]\nnote = \"x\"\n",
+            "",
+        ] {
             assert!(parse(&format!("{ENTRY}{rest}")).is_err(), "{rest}");
         }
         assert!(parse(&format!("{ENTRY}rigs=[\"api\"]\n{ENTRY}rigs=[\"api\"]\n")).is_err());

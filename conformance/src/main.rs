@@ -30,11 +30,26 @@ fn main() -> ExitCode {
 }
 
 fn command() -> Command {
-    let list = |name: &'static str, help: &'static str| Arg::new(name).long(name).value_delimiter(',').action(ArgAction::Append).help(help);
-    let path = |name: &'static str, help: &'static str| Arg::new(name).long(name).value_name("PATH").value_parser(clap::value_parser!(PathBuf)).help(help);
+    let list = |name: &'static str, help: &'static str| {
+        Arg::new(name)
+            .long(name)
+            .value_delimiter(',')
+            .action(ArgAction::Append)
+            .help(help)
+    };
+    let path = |name: &'static str, help: &'static str| {
+        Arg::new(name)
+            .long(name)
+            .value_name("PATH")
+            .value_parser(clap::value_parser!(PathBuf))
+            .help(help)
+    };
     let choice = [
         list("topic", "Only these topics (folders below scenarios/)").value_name("TOPIC"),
-        Arg::new("filter").long("filter").value_name("TEXT").help("Only scenarios whose id contains this text"),
+        Arg::new("filter")
+            .long("filter")
+            .value_name("TEXT")
+            .help("Only scenarios whose id contains this text"),
         path("scenarios", "Where the scenarios lie"),
     ];
     Command::new("conformance")
@@ -60,7 +75,10 @@ fn command() -> Command {
 }
 
 fn entries(matches: &ArgMatches) -> anyhow::Result<Vec<Entry>> {
-    let directory = matches.get_one::<PathBuf>("scenarios").cloned().unwrap_or_else(catalogue::usual_directory);
+    let directory = matches
+        .get_one::<PathBuf>("scenarios")
+        .cloned()
+        .unwrap_or_else(catalogue::usual_directory);
     let topics: Vec<&String> = matches.get_many("topic").into_iter().flatten().collect();
     let filter = matches.get_one::<String>("filter");
     let mut entries = catalogue::read(&directory)?;
@@ -80,29 +98,57 @@ fn list(matches: &ArgMatches) -> anyhow::Result<ExitCode> {
 
 fn run(matches: &ArgMatches) -> anyhow::Result<ExitCode> {
     let entries = entries(matches)?;
-    let mut rigs: Vec<Rig> = matches.get_many("rig").into_iter().flatten().copied().collect();
+    let mut rigs: Vec<Rig> = matches
+        .get_many("rig")
+        .into_iter()
+        .flatten()
+        .copied()
+        .collect();
     rigs.sort();
     rigs.dedup();
-    let list = matches.get_one::<PathBuf>("divergence").cloned().unwrap_or_else(|| catalogue::usual_directory().with_file_name("divergence.toml"));
+    let list = matches
+        .get_one::<PathBuf>("divergence")
+        .cloned()
+        .unwrap_or_else(|| catalogue::usual_directory().with_file_name("divergence.toml"));
     let divergences = divergence::read(&list)?;
-    let jobs = matches.get_one::<u16>("jobs").map_or_else(processors, |jobs| usize::from(*jobs));
+    let jobs = matches
+        .get_one::<u16>("jobs")
+        .map_or_else(processors, |jobs| usize::from(*jobs));
     let results = suite::run(&entries, &rigs, jobs, &divergences, &progress);
-    eprint!("{}{}", if std::io::stderr().is_terminal() { "\r\x1b[K" } else { "" }, report::failures(&results));
+    eprint!(
+        "{}{}",
+        if std::io::stderr().is_terminal() {
+            "\r\x1b[K"
+        } else {
+            ""
+        },
+        report::failures(&results)
+    );
     print!("{}", report::matrix(&results, &rigs));
     if let Some(path) = matches.get_one::<PathBuf>("json") {
         let text = serde_json::to_string_pretty(&report::json(&results, &rigs))? + "\n";
         std::fs::write(path, text).with_context(|| format!("writing {}", path.display()))?;
     }
     if let Some(path) = matches.get_one::<PathBuf>("markdown") {
-        std::fs::write(path, report::markdown(&results, &rigs)).with_context(|| format!("writing {}", path.display()))?;
+        std::fs::write(path, report::markdown(&results, &rigs))
+            .with_context(|| format!("writing {}", path.display()))?;
     }
-    Ok(if results.all_well() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if results.all_well() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 /// One line that is written over again and again; nothing where no person looks.
 fn progress(done: usize, all: usize, run: &Run) {
     if std::io::stderr().is_terminal() {
-        eprint!("\r\x1b[K[{done}/{all}] {} on {}: {}", run.id, run.rig, report::word(&run.outcome));
+        eprint!(
+            "\r\x1b[K[{done}/{all}] {} on {}: {}",
+            run.id,
+            run.rig,
+            report::word(&run.outcome)
+        );
     }
 }
 

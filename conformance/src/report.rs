@@ -38,7 +38,12 @@ impl Count {
     fn text(&self) -> String {
         let all = self.pass + self.fail + self.not_built_yet + self.explained + self.skipped;
         let mut text = format!("{}/{all}", self.pass);
-        let rest = [(self.fail, "fail"), (self.not_built_yet, "not built yet"), (self.explained, "explained"), (self.skipped, "skipped")];
+        let rest = [
+            (self.fail, "fail"),
+            (self.not_built_yet, "not built yet"),
+            (self.explained, "explained"),
+            (self.skipped, "skipped"),
+        ];
         for (number, name) in rest.into_iter().filter(|(number, _)| *number > 0) {
             text.push_str(&format!(", {number} {name}"));
         }
@@ -61,7 +66,10 @@ pub fn word(outcome: &Outcome) -> &'static str {
 pub fn detail(outcome: &Outcome) -> &str {
     match outcome {
         Outcome::Pass => "",
-        Outcome::Fail(text) | Outcome::NotBuiltYet(text) | Outcome::Explained(text) | Outcome::Skipped(text) => text,
+        Outcome::Fail(text)
+        | Outcome::NotBuiltYet(text)
+        | Outcome::Explained(text)
+        | Outcome::Skipped(text) => text,
     }
 }
 
@@ -70,16 +78,28 @@ fn table(results: &Results, rigs: &[Rig]) -> Vec<Vec<String>> {
     let topics: BTreeSet<&str> = results.runs.iter().map(|run| run.topic.as_str()).collect();
     let mut counts: BTreeMap<(&str, Rig), Count> = BTreeMap::new();
     for run in &results.runs {
-        counts.entry((&run.topic, run.rig)).or_default().add(&run.outcome);
-        counts.entry(("total", run.rig)).or_default().add(&run.outcome);
+        counts
+            .entry((&run.topic, run.rig))
+            .or_default()
+            .add(&run.outcome);
+        counts
+            .entry(("total", run.rig))
+            .or_default()
+            .add(&run.outcome);
     }
     let cell = |topic: &str, rig: &Rig| match counts.get(&(topic, *rig)) {
         Some(count) => count.text(),
         None if results.not_here.contains_key(rig) => absent(*rig).to_owned(),
         None => "did not run".to_owned(),
     };
-    let head = std::iter::once("topic".to_owned()).chain(rigs.iter().map(|rig| rig.name().to_owned())).collect();
-    let rows = topics.into_iter().chain(["total"]).map(|topic| std::iter::once(topic.to_owned()).chain(rigs.iter().map(|rig| cell(topic, rig))).collect());
+    let head = std::iter::once("topic".to_owned())
+        .chain(rigs.iter().map(|rig| rig.name().to_owned()))
+        .collect();
+    let rows = topics.into_iter().chain(["total"]).map(|topic| {
+        std::iter::once(topic.to_owned())
+            .chain(rigs.iter().map(|rig| cell(topic, rig)))
+            .collect()
+    });
     std::iter::once(head).chain(rows).collect()
 }
 
@@ -94,11 +114,21 @@ fn absent(rig: Rig) -> &'static str {
 /// The matrix for a terminal.
 pub fn matrix(results: &Results, rigs: &[Rig]) -> String {
     let table = table(results, rigs);
-    let width = |column: usize| table.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let width = |column: usize| {
+        table
+            .iter()
+            .map(|row| row[column].chars().count())
+            .max()
+            .unwrap_or(0)
+    };
     let widths: Vec<usize> = (0..=rigs.len()).map(width).collect();
     let mut text = String::new();
     for row in &table {
-        let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+        let cells: Vec<String> = row
+            .iter()
+            .zip(&widths)
+            .map(|(cell, width)| format!("{cell:width$}"))
+            .collect();
         text.push_str(cells.join("  ").trim_end());
         text.push('\n');
     }
@@ -113,8 +143,13 @@ pub fn failures(results: &Results) -> String {
     let mut text = String::new();
     for run in &results.runs {
         match &run.outcome {
-            Outcome::Fail(why) => text.push_str(&format!("{} on {}: fail\n{why}\n", run.id, run.rig)),
-            Outcome::NotBuiltYet(line) => text.push_str(&format!("{} on {}: not built yet\n  {line}\n\n", run.id, run.rig)),
+            Outcome::Fail(why) => {
+                text.push_str(&format!("{} on {}: fail\n{why}\n", run.id, run.rig))
+            }
+            Outcome::NotBuiltYet(line) => text.push_str(&format!(
+                "{} on {}: not built yet\n  {line}\n\n",
+                run.id, run.rig
+            )),
             _ => {}
         }
     }
@@ -132,7 +167,11 @@ pub fn json(results: &Results, rigs: &[Rig]) -> serde_json::Value {
             "outcome": word(&run.outcome), "detail": detail(&run.outcome), "seconds": run.elapsed.as_secs_f64(),
         })
     };
-    let by_name = |map: &BTreeMap<Rig, String>| map.iter().map(|(rig, text)| (rig.name().to_owned(), json!(text))).collect::<serde_json::Map<_, _>>();
+    let by_name = |map: &BTreeMap<Rig, String>| {
+        map.iter()
+            .map(|(rig, text)| (rig.name().to_owned(), json!(text)))
+            .collect::<serde_json::Map<_, _>>()
+    };
     json!({
         "schema_version": 1,
         "rigs": rigs.iter().map(|rig| rig.name()).collect::<Vec<_>>(),
@@ -163,7 +202,9 @@ pub fn markdown(results: &Results, rigs: &[Rig]) -> String {
     }
     let failures = failures(results);
     if !failures.is_empty() {
-        text.push_str(&format!("\n## Not as on Docker\n\n````text\n{failures}````\n"));
+        text.push_str(&format!(
+            "\n## Not as on Docker\n\n````text\n{failures}````\n"
+        ));
     }
     text
 }
@@ -174,9 +215,21 @@ mod tests {
     use std::time::Duration;
 
     fn results() -> Results {
-        let run = |topic: &str, rig, outcome| Run { id: format!("{topic}/p/s"), topic: topic.into(), page: "p.md".into(), line: 3, rig, outcome, elapsed: Duration::ZERO };
+        let run = |topic: &str, rig, outcome| Run {
+            id: format!("{topic}/p/s"),
+            topic: topic.into(),
+            page: "p.md".into(),
+            line: 3,
+            rig,
+            outcome,
+            elapsed: Duration::ZERO,
+        };
         Results {
-            runs: vec![run("logs", Rig::Api, Outcome::Pass), run("logs", Rig::Api, Outcome::Fail("  - x\n".into())), run("run", Rig::Api, Outcome::NotBuiltYet("501".into()))],
+            runs: vec![
+                run("logs", Rig::Api, Outcome::Pass),
+                run("logs", Rig::Api, Outcome::Fail("  - x\n".into())),
+                run("run", Rig::Api, Outcome::NotBuiltYet("501".into())),
+            ],
             not_here: [(Rig::Docker, "no Docker here: none".to_owned())].into(),
             ..Results::default()
         }
@@ -193,8 +246,14 @@ mod tests {
     fn files_hold_every_run() {
         let value = json(&results(), &[Rig::Api]);
         assert_eq!(value["runs"].as_array().unwrap().len(), 3);
-        assert_eq!((&value["all_well"], &value["runs"][1]["outcome"]), (&json!(false), &json!("fail")));
+        assert_eq!(
+            (&value["all_well"], &value["runs"][1]["outcome"]),
+            (&json!(false), &json!("fail"))
+        );
         let text = markdown(&results(), &[Rig::Api]);
-        assert!(text.contains("| logs | 1/2, 1 fail |") && text.contains("not built yet\n  501"), "{text}");
+        assert!(
+            text.contains("| logs | 1/2, 1 fail |") && text.contains("not built yet\n  501"),
+            "{text}"
+        );
     }
 }

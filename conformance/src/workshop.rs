@@ -57,19 +57,38 @@ impl Workshop {
     /// As [`Rig::open`].
     pub fn open(rig: Rig) -> Result<Workshop, Unavailable> {
         let engine = rig.open()?;
-        let helpers = tempfile::Builder::new().prefix("conformance-").tempdir().context("making a directory for helpers")?;
+        let helpers = tempfile::Builder::new()
+            .prefix("conformance-")
+            .tempdir()
+            .context("making a directory for helpers")?;
         let helper = helpers.path().join("wait-until");
         std::fs::write(&helper, WAIT_UNTIL).context("writing wait-until")?;
         make_executable(&helper).context("writing wait-until")?;
-        let mut workshop = Workshop { engine, helpers, baseline: None };
+        let mut workshop = Workshop {
+            engine,
+            helpers,
+            baseline: None,
+        };
         if let Some(daemon) = workshop.engine.daemon() {
-            let warm = workshop.engine.client().args(["run", "--rm", "busybox", "true"]).output().context("running the client")?;
+            let warm = workshop
+                .engine
+                .client()
+                .args(["run", "--rm", "busybox", "true"])
+                .output()
+                .context("running the client")?;
             if !warm.status.success() {
                 let words = String::from_utf8_lossy(&warm.stderr).trim().to_owned();
-                return Err(anyhow::anyhow!("the first container does not run: {words}\n{}", daemon.log()).into());
+                return Err(anyhow::anyhow!(
+                    "the first container does not run: {words}\n{}",
+                    daemon.log()
+                )
+                .into());
             }
             // The teardown comes after the answer; the idle daemon is the one to compare with.
-            daemon.leaks_since(&rig::leaks::Footprint::default(), Duration::from_millis(500));
+            daemon.leaks_since(
+                &rig::leaks::Footprint::default(),
+                Duration::from_millis(500),
+            );
             workshop.baseline = Some(daemon.footprint());
         }
         Ok(workshop)
@@ -84,33 +103,61 @@ impl Workshop {
     ///
     /// # Errors
     /// When the harness itself fails: bash does not start, the engine does not answer.
-    pub fn run(&self, entry: &Entry) -> anyhow::Result<(Outcome, Option<transcript::ScenarioReport>)> {
+    pub fn run(
+        &self,
+        entry: &Entry,
+    ) -> anyhow::Result<(Outcome, Option<transcript::ScenarioReport>)> {
         self.remove(entry)?;
         let home = tempfile::Builder::new().prefix("conf-home-").tempdir()?;
         let mut environment = Environment::new(home.path());
-        environment.path_first = vec![self.engine.tools().to_owned(), self.helpers.path().to_owned()];
+        environment.path_first = vec![
+            self.engine.tools().to_owned(),
+            self.helpers.path().to_owned(),
+        ];
         environment.variables = self.engine.variables().into_iter().collect();
-        let options = Options { timeout: Duration::from_secs(30), rig: Some(self.engine.rig().name().to_owned()) };
-        let report = transcript::run_scenario(&entry.page.name, entry.scenario(), &environment, &options)?;
+        let options = Options {
+            timeout: Duration::from_secs(30),
+            rig: Some(self.engine.rig().name().to_owned()),
+        };
+        let report =
+            transcript::run_scenario(&entry.page.name, entry.scenario(), &environment, &options)?;
         let left = self.remove(entry)?;
         let outcome = self.judge(entry, &report, &left);
         Ok((outcome, Some(report)))
     }
 
-    fn judge(&self, entry: &Entry, report: &transcript::ScenarioReport, left: &[String]) -> Outcome {
+    fn judge(
+        &self,
+        entry: &Entry,
+        report: &transcript::ScenarioReport,
+        left: &[String],
+    ) -> Outcome {
         if let Some(reason) = report.skipped() {
             return Outcome::Skipped(reason.to_owned());
         }
         // Only the engine's or client's own words count, and only where the scenario failed by them.
-        let said = report.failures().flat_map(|step| &step.output).find(|line| line.to_lowercase().contains(NOT_BUILT_YET));
+        let said = report
+            .failures()
+            .flat_map(|step| &step.output)
+            .find(|line| line.to_lowercase().contains(NOT_BUILT_YET));
         if let Some(line) = said {
             return Outcome::NotBuiltYet(line.clone());
         }
         let mut text = report.describe();
         if !left.is_empty() {
-            text.push_str(&format!("{}:{}: {}\n  left behind: {}\n", entry.page.name, report.line, report.title, left.join(", ")));
+            text.push_str(&format!(
+                "{}:{}: {}\n  left behind: {}\n",
+                entry.page.name,
+                report.line,
+                report.title,
+                left.join(", ")
+            ));
         }
-        if text.is_empty() { Outcome::Pass } else { Outcome::Fail(text) }
+        if text.is_empty() {
+            Outcome::Pass
+        } else {
+            Outcome::Fail(text)
+        }
     }
 
     /// Removes what carries one of the scenario's names, and says what that was.
@@ -121,14 +168,18 @@ impl Workshop {
         let mut removed = Vec::new();
         for (id, names) in self.engine.containers()? {
             if let Some(name) = names.iter().find(|name| entry.names.contains(*name)) {
-                self.engine.request("DELETE", &format!("/containers/{id}?force=1&v=1"), None)?;
+                self.engine
+                    .request("DELETE", &format!("/containers/{id}?force=1&v=1"), None)?;
                 removed.push(format!("container {name}"));
             }
         }
         for image in self.engine.image_names()? {
-            let repository = image.rsplit_once(':').map_or(image.as_str(), |(repository, _)| repository);
+            let repository = image
+                .rsplit_once(':')
+                .map_or(image.as_str(), |(repository, _)| repository);
             if entry.names.contains(repository) {
-                self.engine.request("DELETE", &format!("/images/{image}?force=1"), None)?;
+                self.engine
+                    .request("DELETE", &format!("/images/{image}?force=1"), None)?;
                 removed.push(format!("image {image}"));
             }
         }
