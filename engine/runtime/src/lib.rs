@@ -13,6 +13,7 @@ mod identity;
 mod program;
 mod report;
 mod rootfs;
+pub mod seccomp;
 pub mod skeleton;
 pub mod spec;
 mod user;
