@@ -5,6 +5,8 @@
 //! engine, which its first test opens; the last test of a rig (`…::left-behind`) proves that nothing leaked, so
 //! it waits for the others.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)] // this is a test, though without the usual harness
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::{Arc, Condvar, Mutex, OnceLock};
