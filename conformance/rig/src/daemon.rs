@@ -284,8 +284,10 @@ impl Daemon {
         self.stop()?;
         let left = self.footprint();
         let mut leaks = left.beyond(&Footprint::default());
-        // The bridge and its table outlive a daemon, as Docker's do: containers may run on with them.
-        leaks.retain(|leak| !leak.starts_with("firewall"));
+        // The bridge, its table and the cgroup above the containers outlive a daemon, as Docker's do: containers may
+        // run on in them.
+        leaks
+            .retain(|leak| !leak.starts_with("firewall") && !leak.ends_with(&self.cgroup_parent()));
         if leaks.is_empty() {
             Ok(())
         } else {
@@ -296,7 +298,18 @@ impl Daemon {
         }
     }
 
-    /// Ids of all containers that can be seen now or were before.
+    /// The first part of this daemon's cgroup paths: `drydock-` and a tag that follows from the data root (FNV-1a).
+    /// The daemon's `Settings::cgroup_parent` says the same; a test of this crate compares them on a running
+    /// container.
+    pub fn cgroup_parent(&self) -> String {
+        let bytes = self.data_root().into_os_string().into_encoded_bytes();
+        let tag = bytes.iter().fold(0x811c_9dc5_u32, |hash, byte| {
+            (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193)
+        });
+        format!("drydock-{tag:08x}")
+    }
+
+    /// Ids of all containers that can be seen now or were before, and the name that all their cgroups share.
     fn containers(&self) -> BTreeSet<String> {
         let mut seen = self.seen();
         let directories = fs::read_dir(self.data_root().join("containers"))
@@ -309,6 +322,7 @@ impl Daemon {
                 name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit())
             }),
         );
+        seen.insert(self.cgroup_parent());
         seen.clone()
     }
 

@@ -40,7 +40,7 @@ pub(crate) struct Owner<'a> {
     pub data_root: &'a Path,
     pub exec_root: &'a Path,
     pub bridge: &'a str,
-    /// Ids of all containers that were ever seen.
+    /// Ids of all containers that were ever seen, and the name of the cgroup above them.
     pub containers: &'a BTreeSet<String>,
 }
 
@@ -155,7 +155,7 @@ fn network_namespaces(pids: &[i32], directory: &Path) -> usize {
     found.len() + mounted
 }
 
-/// cgroup directories that are named after a container, in every hierarchy.
+/// cgroup directories that are named after a container or lie below the daemon's own, in every hierarchy.
 fn cgroups(owner: &Owner) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     let mut pending = vec![PathBuf::from("/sys/fs/cgroup")];
@@ -165,9 +165,9 @@ fn cgroups(owner: &Owner) -> BTreeSet<String> {
             .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
             .map(|entry| entry.path())
         {
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            if owner.containers.iter().any(|id| name.contains(id.as_str())) {
-                found.insert(path.display().to_string());
+            let text = path.display().to_string();
+            if owner.containers.iter().any(|id| text.contains(id.as_str())) {
+                found.insert(text);
             }
             pending.push(path);
         }

@@ -4,7 +4,7 @@
 //! id says little. A process is the daemon's when one of these holds:
 //!
 //! * its environment has the mark with which the daemon was started (forks keep it);
-//! * it sits in a cgroup that is named after one of the daemon's containers;
+//! * it sits in a cgroup that is named after one of the daemon's containers, or after the daemon;
 //! * a mount in its own mount namespace shows the daemon's directory.
 //!
 //! Nothing is ever found by a program's name.

@@ -139,6 +139,9 @@ fn a_running_container_is_seen() -> Result<(), Failed> {
             return Err(format!("a running container shows no {expected}:\n{leaks}").into());
         }
     }
+    if !leaks.contains(&format!("{}/", daemon.cgroup_parent())) {
+        return Err(format!("no cgroup lies below {}:\n{leaks}", daemon.cgroup_parent()).into());
+    }
     run(&engine, &["rm", "-f", "runs"])?;
     let leaks = daemon.leaks_since(&idle, Duration::from_secs(10));
     if leaks.is_empty() {
