@@ -7,6 +7,7 @@ pub mod cgroup;
 pub mod capabilities;
 mod cgroup_mounts;
 pub mod container;
+pub mod defaults;
 mod devices;
 pub mod exec;
 mod identity;
