@@ -5,6 +5,7 @@
 
 use std::net::Ipv4Addr;
 use std::os::fd::{BorrowedFd, OwnedFd};
+use std::time::Duration;
 
 use nix::errno::Errno;
 
@@ -20,8 +21,17 @@ use crate::sandbox::{self, write_ipv6_parameter, write_parameter};
 
 /// The container's end of the pair, as Docker names it.
 const CONTAINER_INTERFACE: &str = "eth0";
+/// Whether the kernel tells the neighbours when the interface's MAC address is set.
+const ANNOUNCE: &str = "net/ipv4/conf/eth0/arp_notify";
 /// Digits of a container's id in the name of its interface: `veth` and these, as Docker's look.
 const NAME_DIGITS: usize = 7;
+
+/// Random names that are tried when all those from the id are taken.
+const NAME_ATTEMPTS: usize = 20;
+
+/// How long a sandbox waits for its carrier: as often as this, with this pause.
+const CARRIER_ATTEMPTS: usize = 500;
+const CARRIER_PAUSE: Duration = Duration::from_micros(200);
 
 /// What a bridge shall be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -198,33 +208,12 @@ impl Bridge {
         endpoint: &Endpoint,
     ) -> Result<(), Error> {
         let name = self.create_pair(outside, namespace, endpoint)?;
-        let mut batch = Batch::default();
-        link::set_alias(&mut batch, &name, &endpoint.container_id);
-        link::replace_neighbour(
-            &mut batch,
-            self.index,
-            endpoint.address,
-            endpoint.mac_address,
-        );
-        outside.request(batch)?;
-
         let inside = Socket::route()?;
         let mut batch = Batch::default();
         link::set_up(&mut batch, "lo");
         link::get(&mut batch, CONTAINER_INTERFACE);
-        let replies = inside.request(batch)?;
         // Its number is not always 2: a kernel with tunnel modules makes their interfaces in each namespace.
-        let index = replies
-            .iter()
-            .find_map(Link::parse)
-            .map(|link| link.index)
-            .ok_or_else(|| Error::Protocol {
-                action: format!(
-                    "look up interface {CONTAINER_INTERFACE} of container {}",
-                    endpoint.container_id
-                ),
-                reason: "the kernel acknowledged without an answer".to_owned(),
-            })?;
+        let index = Link::in_replies(&inside.request(batch)?, CONTAINER_INTERFACE)?.index;
 
         // As Docker does where the network has no IPv6. Before it is up, or it gets an address of its own.
         write_ipv6_parameter("net/ipv6/conf/eth0/disable_ipv6", "1")?;
@@ -238,24 +227,32 @@ impl Bridge {
         );
         link::set_up(&mut batch, CONTAINER_INTERFACE);
         link::add_default_route(&mut batch, index, self.config.gateway);
-        inside.request(batch).map(drop)
+        inside.request(batch)?;
+
+        let mut batch = Batch::default();
+        link::set_alias(&mut batch, &name, &endpoint.container_id);
+        outside.request(batch)?;
+        wait_until_running(outside, [&name, &self.config.name])?;
+        announce(&inside, endpoint.mac_address)
     }
 
-    /// The pair, and the name of our end: `veth` and seven digits of the id, others of its digits where that
-    /// name is taken. An interface of the same container's last run can still be there for a moment.
+    /// The pair, and the name of our end: `veth` and seven digits of the id; other digits of it, then random
+    /// ones, where that name is taken. The interfaces of the same container's last runs can still be there
+    /// for a moment.
     fn create_pair(
         &self,
         outside: &Socket,
         namespace: BorrowedFd<'_>,
         endpoint: &Endpoint,
     ) -> Result<String, Error> {
-        let id = &endpoint.container_id;
-        let mut result = Err(Error::InvalidEndpoint {
-            container_id: id.clone(),
-            reason: "short id".to_owned(),
-        });
-        for digits in id.as_bytes().chunks_exact(NAME_DIGITS) {
-            let name = format!("veth{}", String::from_utf8_lossy(digits));
+        let id = endpoint.container_id.as_bytes();
+        let of_id = id
+            .chunks_exact(NAME_DIGITS)
+            .map(|digits| String::from_utf8_lossy(digits).into_owned());
+        let random = std::iter::repeat_with(random_digits).take(NAME_ATTEMPTS);
+        let mut taken = String::new();
+        for digits in of_id.chain(random) {
+            let name = format!("veth{digits}");
             let mut batch = Batch::default();
             let veth = Veth {
                 name: &name,
@@ -266,13 +263,19 @@ impl Bridge {
                 mtu: self.config.mtu,
             };
             link::create_veth(&mut batch, &veth);
-            result = outside.request(batch).map(|_| name);
-            match &result {
-                Err(error) if error.errno() == Some(Errno::EEXIST) => {}
-                _ => break,
+            match outside.request(batch) {
+                Ok(_) => return Ok(name),
+                Err(error) if error.errno() == Some(Errno::EEXIST) => taken = name,
+                Err(error) => return Err(error),
             }
         }
-        result
+        Err(Error::InterfaceTaken {
+            interface: taken,
+            reason: format!(
+                "so do all other names for the interface of container {}",
+                endpoint.container_id
+            ),
+        })
     }
 
     /// The interfaces on the bridge, for a daemon that compares them with its records.
@@ -334,6 +337,41 @@ impl Bridge {
             result => result.map(drop),
         }
     }
+}
+
+/// Waits until interfaces forward: our end of a pair and, where it is the first one, the bridge itself. Their
+/// carrier came with the other end's going up, and a worker of the kernel makes them ready; what is sent
+/// before that is lost, and a connection loses a second with it. Since Linux 6.8 the question after an interface
+/// does the worker's part, so there is nothing to wait for.
+fn wait_until_running(outside: &Socket, names: [&str; 2]) -> Result<(), Error> {
+    for _ in 0..CARRIER_ATTEMPTS {
+        let mut batch = Batch::default();
+        names.iter().for_each(|name| link::get(&mut batch, name));
+        let replies = outside.request(batch)?;
+        let links: Vec<Link> = names
+            .iter()
+            .map(|name| Link::in_replies(&replies, name))
+            .collect::<Result<_, _>>()?;
+        if links.iter().all(|link| link.running) {
+            return Ok(());
+        }
+        std::thread::sleep(CARRIER_PAUSE);
+    }
+    // Somebody set the bridge down, or the host is very busy: the network will work when that is over.
+    Ok(())
+}
+
+/// Tells the neighbours the container's address and MAC (gratuitous ARP): an address is used again with
+/// another MAC, and those that knew the container before would send into the void for up to a minute. The
+/// kernel does it when an interface gets its MAC; Docker's containers have the parameter's default, 0.
+fn announce(inside: &Socket, mac: MacAddress) -> Result<(), Error> {
+    write_parameter(ANNOUNCE, "1")?;
+    let mut batch = Batch::default();
+    link::set_mac(&mut batch, CONTAINER_INTERFACE, mac);
+    // As in `wait_until_running`: the question makes this end, too, say that it runs (IFF_RUNNING).
+    link::get(&mut batch, CONTAINER_INTERFACE);
+    inside.request(batch)?;
+    write_parameter(ANNOUNCE, "0")
 }
 
 /// Refuses what cannot work on any host.
@@ -418,13 +456,16 @@ fn create_interface(route: &Socket, config: &BridgeConfig) -> Result<u32, Error>
         config.mtu,
     );
     link::get(&mut batch, &config.name);
-    let replies = route.request(batch)?;
-    replies
+    Link::in_replies(&route.request(batch)?, &config.name).map(|link| link.index)
+}
+
+fn random_digits() -> String {
+    let mut digits: String = mac_address_for_endpoint()
+        .0
         .iter()
-        .find_map(Link::parse)
-        .map(|link| link.index)
-        .ok_or_else(|| Error::Protocol {
-            action: format!("look up bridge {}", config.name),
-            reason: "the kernel acknowledged without an answer".to_owned(),
-        })
+        .rev()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    digits.truncate(NAME_DIGITS);
+    digits
 }

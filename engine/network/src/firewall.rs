@@ -145,8 +145,8 @@ impl Firewall {
     fn sets(&self) -> [Set; 3] {
         let bridge = interface_key(&self.bridge);
         let first = self.subnet.network().octets();
-        // Never past the end of the address space: no subnet in it reaches 255.255.255.255.
-        let behind = (u32::from(self.subnet.broadcast()).wrapping_add(1)).to_be_bytes();
+        // No subnet ends with the address space: Subnet refuses 224.0.0.0 and what follows.
+        let behind = (u32::from(self.subnet.broadcast()) + 1).to_be_bytes();
         let element = |key: &[u8], interval_end| Element {
             key: key.to_vec(),
             interval_end,

@@ -19,12 +19,13 @@ const RTM_SETLINK: u16 = 19;
 const RTM_NEWADDR: u16 = 20;
 const RTM_GETADDR: u16 = 22;
 const RTM_NEWROUTE: u16 = 24;
-const RTM_NEWNEIGH: u16 = 28;
 
 const IFLA_ADDRESS: u16 = 1;
 const IFLA_IFNAME: u16 = 3;
 const IFLA_MTU: u16 = 4;
 const IFLA_MASTER: u16 = 10;
+const IFLA_OPERSTATE: u16 = 16;
+const IF_OPER_UP: u8 = 6;
 const IFLA_LINKINFO: u16 = 18;
 const IFLA_IFALIAS: u16 = 20;
 const IFLA_NET_NS_FD: u16 = 28;
@@ -46,11 +47,6 @@ const RT_TABLE_MAIN: u8 = 254;
 const RTPROT_BOOT: u8 = 3;
 const RT_SCOPE_UNIVERSE: u8 = 0;
 const RTN_UNICAST: u8 = 1;
-
-const NDA_DST: u16 = 1;
-const NDA_LLADDR: u16 = 2;
-const NUD_STALE: u16 = 0x04;
-const NLM_F_REPLACE: u16 = 0x100;
 
 const AF_INET: u8 = 2;
 const IFF_UP: u32 = 1;
@@ -162,6 +158,19 @@ pub fn set_up(batch: &mut Batch, name: &str) {
         .string(IFLA_IFNAME, name);
 }
 
+/// Sets an interface's MAC address.
+pub fn set_mac(batch: &mut Batch, name: &str, mac: MacAddress) {
+    batch
+        .message(
+            RTM_SETLINK,
+            NLM_F_ACK,
+            &link_header(0, 0),
+            format!("set the MAC address of interface {name}"),
+        )
+        .string(IFLA_IFNAME, name)
+        .bytes(IFLA_ADDRESS, &mac.0);
+}
+
 /// Changes how large a packet an interface takes.
 pub fn set_mtu(batch: &mut Batch, name: &str, mtu: u32) {
     batch
@@ -251,25 +260,6 @@ pub fn add_default_route(batch: &mut Batch, index: u32, gateway: Ipv4Addr) {
         .u32(RTA_OIF, index);
 }
 
-/// Tells this namespace the MAC address behind an address. An address that a new container got may still
-/// be known with the MAC of the one before, and packets to it would be lost until the kernel asks again.
-pub fn replace_neighbour(batch: &mut Batch, index: u32, address: Ipv4Addr, mac: MacAddress) {
-    // struct ndmsg: family, padding, index, state, flags, type.
-    let mut header = [0; 12];
-    header[0] = AF_INET;
-    header[4..8].copy_from_slice(&index.to_ne_bytes());
-    header[8..10].copy_from_slice(&NUD_STALE.to_ne_bytes());
-    batch
-        .message(
-            RTM_NEWNEIGH,
-            NLM_F_CREATE | NLM_F_REPLACE | NLM_F_ACK,
-            &header,
-            format!("set the neighbour entry of {address}"),
-        )
-        .bytes(NDA_DST, &address.octets())
-        .bytes(NDA_LLADDR, &mac.0);
-}
-
 /// An interface of this namespace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Link {
@@ -283,12 +273,8 @@ pub struct Link {
     pub master: Option<u32>,
     /// The text that `ip link` shows.
     pub alias: Option<String>,
-    /// Largest packet.
-    pub mtu: u32,
-    /// Its MAC address, where it has one.
-    pub mac: Option<MacAddress>,
-    /// Administratively up.
-    pub up: bool,
+    /// Up and with a carrier, and the bridge knows it.
+    pub running: bool,
 }
 
 impl Link {
@@ -306,13 +292,20 @@ impl Link {
                 .map(str::to_owned),
             master: attributes.u32(IFLA_MASTER),
             alias: text(IFLA_IFALIAS),
-            mtu: attributes.u32(IFLA_MTU)?,
-            mac: attributes
-                .get(IFLA_ADDRESS)
-                .and_then(|bytes| bytes.try_into().ok())
-                .map(MacAddress),
-            up: u32::from_ne_bytes(*header[8..].first_chunk()?) & IFF_UP != 0,
+            running: attributes.get(IFLA_OPERSTATE) == Some(&[IF_OPER_UP]),
         })
+    }
+
+    /// The answer to [`get`] among the answers to a batch.
+    pub fn in_replies(replies: &[Reply], name: &str) -> Result<Link, Error> {
+        replies
+            .iter()
+            .filter_map(Link::parse)
+            .find(|link| link.name == name)
+            .ok_or_else(|| Error::Protocol {
+                action: format!("look up interface {name}"),
+                reason: "the kernel acknowledged without an answer".to_owned(),
+            })
     }
 
     /// The interface with this name, None if there is none.
