@@ -186,6 +186,6 @@ fn run_process(id: &str, wanted: &Process, streams: Streams, socket: &OwnedFd) -
         .unwrap_or(&error.message);
     StartError {
         kind: error.kind,
-        message: format!("OCI runtime {EXEC_FAILED}{message}"),
+        message: format!("OCI runtime exec failed: {EXEC_FAILED}{message}"),
     }
 }
