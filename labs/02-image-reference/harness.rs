@@ -1,7 +1,7 @@
 //! The program around a learner's `reference.rs`: reads inputs, has them parsed, writes the answers.
 //!
 //! It runs in a sandbox together with the learner's code and knows no right answers. See the grader's
-//! `program` module for the lines that go in and out.
+//! `questions` module for the lines that go in and out.
 
 #[path = "reference.rs"]
 mod submission;

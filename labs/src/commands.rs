@@ -166,10 +166,7 @@ impl Session<'_> {
                 continue;
             };
             let progress = Progress::read(folder)?;
-            let passed = lab
-                .tasks
-                .iter()
-                .filter(|task| progress.has_passed(&task.id));
+            let passed = lab.tasks.iter().filter(|task| progress.is_done(&task.id));
             let points: u32 = passed.clone().map(|task| task.points).sum();
             let hints: usize = progress.tasks.values().map(|task| task.hints).sum();
             writeln!(
@@ -223,7 +220,9 @@ impl Session<'_> {
         let seed = request.seed.map_or_else(variants::random, Ok)?;
         let results = grade::grade(lab, request.folder, &place, seed, &mut announce)?;
         if let Some(path) = request.out {
-            results.write(path)?;
+            results
+                .write(path)
+                .map_err(|error| error.context(Infrastructure))?;
         }
         self.print_grades(&results)?;
         Ok(results.exit_code())
@@ -257,14 +256,18 @@ impl Session<'_> {
                 "{:<30} {:>3} of {}{state}",
                 submission.name, submission.points, results.lab.points_max
             )?;
+            let mut last = "";
             for task in &submission.tasks {
-                if task.verdict != Verdict::Pass {
-                    let message = task.message.lines().next().unwrap_or_default();
+                // A skipped task follows from another; one reason for all tasks is said once.
+                let says_something = matches!(task.verdict, Verdict::Fail | Verdict::Error);
+                let message = task.message.lines().next().unwrap_or_default();
+                if says_something && message != last {
                     writeln!(
                         self.output,
                         "  {:<8}{:<20} {message}",
                         task.verdict, task.id
                     )?;
+                    last = message;
                 }
             }
         }
@@ -298,5 +301,5 @@ impl std::fmt::Display for Infrastructure {
 
 /// The first task that is not done.
 fn next_task<'a>(lab: &'a Lab, progress: &Progress) -> Option<&'a crate::lab::Task> {
-    lab.tasks.iter().find(|task| !progress.has_passed(&task.id))
+    lab.tasks.iter().find(|task| !progress.is_done(&task.id))
 }

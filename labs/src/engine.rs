@@ -18,7 +18,7 @@ pub struct Engine {
 /// Which engine it is, for the report.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Identity {
-    /// `Docker Engine`, `Drydock`.
+    /// `Docker Engine - Community`, `Drydock`.
     pub name: String,
     /// Its version.
     pub version: String,
@@ -66,8 +66,13 @@ impl Engine {
             .context("cannot ask the engine for its version")
             .map_err(|error| anyhow!("{error:#}\nhint: labs need an engine; `drydock up` starts one, and DRYDOCK_HOST or DOCKER_HOST says where one listens"))?;
         let text = |value: &Value| value.as_str().unwrap_or("unknown").to_string();
+        // Debian's Docker has no name for its platform.
+        let platform = version["Platform"]["Name"].as_str().unwrap_or_default();
         Ok(Identity {
-            name: text(&version["Components"][0]["Name"]),
+            name: match platform {
+                "" => text(&version["Components"][0]["Name"]),
+                name => name.to_string(),
+            },
             version: text(&version["Version"]),
             api_version: text(&version["ApiVersion"]),
             kernel: text(&version["KernelVersion"]),

@@ -23,6 +23,7 @@ pub mod judge;
 pub mod lab;
 pub mod program;
 pub mod progress;
+pub mod questions;
 pub mod replay;
 pub mod results;
 pub mod sandbox;

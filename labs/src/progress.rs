@@ -43,6 +43,9 @@ pub struct TaskProgress {
     /// The last verdict that said something.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verdict: Option<Verdict>,
+    /// Whether it has passed once. Who tidies up afterwards does not lose it.
+    #[serde(default)]
+    pub done: bool,
     /// How many hints were read.
     #[serde(default)]
     pub hints: usize,
@@ -82,15 +85,14 @@ impl Progress {
             if result.verdict != Verdict::Error {
                 let task = self.tasks.entry(result.id.clone()).or_default();
                 task.verdict = Some(result.verdict);
+                task.done |= result.verdict == Verdict::Pass;
             }
         }
     }
 
-    /// Whether a task has passed.
-    pub fn has_passed(&self, task: &str) -> bool {
-        self.tasks
-            .get(task)
-            .is_some_and(|task| task.verdict == Some(Verdict::Pass))
+    /// Whether a task has passed once.
+    pub fn is_done(&self, task: &str) -> bool {
+        self.tasks.get(task).is_some_and(|task| task.done)
     }
 }
 
@@ -125,14 +127,15 @@ mod tests {
         progress.tasks.insert(
             "zero".to_string(),
             TaskProgress {
-                verdict: Some(Verdict::Pass),
+                verdict: Some(Verdict::Fail),
+                done: true,
                 hints: 2,
             },
         );
         progress.write(folder.path()).unwrap();
         assert_eq!(Progress::read(folder.path()).unwrap(), progress);
         let text = fs::read_to_string(folder.path().join(FILE)).unwrap();
-        assert!(text.contains("[tasks.zero]\nverdict = \"pass\"\nhints = 2\n"));
+        assert!(text.contains("[tasks.zero]\nverdict = \"fail\"\ndone = true\nhints = 2\n"));
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 }

@@ -40,7 +40,10 @@ struct Solution {
 fn main() -> anyhow::Result<ExitCode> {
     let arguments = Arguments::from_args();
     let catalogue = Catalogue::load(&Catalogue::default_folder())?;
-    let mut trials = vec![trial_of_everything(&catalogue)];
+    let mut trials = vec![
+        trial_of_everything(&catalogue),
+        trial_without_engine(&catalogue),
+    ];
     for lab in &catalogue.labs {
         for venue in [VenueKind::Docker, VenueKind::Drydock] {
             trials.push(trial(lab, "content", venue, content));
@@ -129,6 +132,34 @@ fn trial_of_everything(catalogue: &Catalogue) -> Trial {
                 !wrong_answers(lab)?.is_empty(),
                 format!("{id}: no wrong answers"),
             )?;
+        }
+        Ok(())
+    })
+}
+
+/// Without an engine nothing is known about a submission that can be read, and that is not its fault.
+fn trial_without_engine(catalogue: &Catalogue) -> Trial {
+    let labs = catalogue.labs.clone();
+    Trial::test("content::no engine", move || {
+        let nowhere = Engine::find(Some("unix:///nonexistent/socket"))?;
+        for lab in &labs {
+            let folder = tempfile::tempdir()?;
+            hand_in(folder.path(), "good", lab, &fs::read(solution(lab)?)?)?;
+            fs::create_dir(folder.path().join("malformed"))?;
+            let place = Place::Shared(nowhere.clone());
+            let results = grade::grade(lab, folder.path(), &place, 1, &mut |_| {})?;
+            let [good, malformed] = results.submissions.as_slice() else {
+                return Err("two submissions".into());
+            };
+            let all_errors = good.verdicts().all(|verdict| verdict == Verdict::Error);
+            check(all_errors && !good.complete, format!("{:#?}", good.tasks))?;
+            check(good.points == 0, "points for an error")?;
+            let all_fail = malformed.verdicts().all(|verdict| verdict == Verdict::Fail);
+            check(
+                all_fail && malformed.complete,
+                format!("{:#?}", malformed.tasks),
+            )?;
+            check(results.exit_code() == 3, "the exit code")?;
         }
         Ok(())
     })
