@@ -84,7 +84,10 @@ fn entries(matches: &ArgMatches) -> anyhow::Result<Vec<Entry>> {
     let mut entries = catalogue::read(&directory)?;
     entries.retain(|entry| topics.is_empty() || topics.iter().any(|topic| **topic == entry.topic));
     entries.retain(|entry| filter.is_none_or(|text| entry.id.contains(text)));
-    anyhow::ensure!(!entries.is_empty(), "no scenario fits");
+    anyhow::ensure!(
+        !entries.is_empty(),
+        "no scenario fits the topic and the filter\nhint: `conformance list` shows them all"
+    );
     Ok(entries)
 }
 
