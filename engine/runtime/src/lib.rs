@@ -3,8 +3,8 @@
 //! Everything here is synchronous and runs in a process with one thread: the shim, or the init that the
 //! shim cloned. Nothing here knows the Docker API or the daemon.
 
-pub mod cgroup;
 pub mod capabilities;
+pub mod cgroup;
 mod cgroup_mounts;
 pub mod container;
 pub mod defaults;
