@@ -98,6 +98,9 @@ impl Bridge {
     /// Makes the bridge, or takes over the one that an earlier daemon left: interface, address, kernel
     /// parameters, our table, the accept rules beside Docker. Refuses a configuration that cannot work before
     /// it changes anything; undoes what it made when it fails later.
+    ///
+    /// Call [`Bridge::ensure_beside_docker`] once after it to hear of rules that are in the way and cannot be
+    /// changed; they are no reason to have no bridge.
     pub fn open(config: BridgeConfig) -> Result<Bridge, Error> {
         let subnet = check(&config)?;
         let route = Socket::route()?;

@@ -1,11 +1,14 @@
 //! Beside Docker: its chains, as `nft list ruleset` shows them with Docker 28.5, made in the trial's own
-//! network namespace. (That `iptables -S` lists our rules is checked with the real one; see the crate's
-//! documentation.)
+//! network namespace; and both kinds of iptables as second implementations.
+
+use std::path::Path;
+use std::process::Command;
 
 use drydock_network::{BesideDocker, Bridge};
 
+use crate::Entry;
+use crate::Needs::{RootAndNft, RootNftAndIptables};
 use crate::host::{connects, listen, nft, open, outside, sandbox, within};
-use crate::{Entry, Needs::RootAndNft};
 
 pub const TRIALS: &[Entry] = &[
     ("no Docker, no rules", RootAndNft, not_needed_alone),
@@ -33,6 +36,16 @@ pub const TRIALS: &[Entry] = &[
         "rules that iptables-restore rewrote are still ours",
         RootAndNft,
         rewritten_rules,
+    ),
+    (
+        "beside a Docker with iptables-legacy",
+        RootNftAndIptables,
+        legacy,
+    ),
+    (
+        "iptables-nft lists our rules",
+        RootNftAndIptables,
+        listed_by_iptables,
     ),
 ];
 
@@ -197,9 +210,7 @@ fn idempotent_and_removed() {
     drop(bridge());
     assert_eq!(forward_chain(), WITH_OURS);
 
-    // Somebody takes one of the two away.
-    let handles = nft("list ruleset");
-    assert!(handles.contains("drydock"));
+    // Somebody makes the chain anew.
     nft("flush chain ip filter FORWARD; add rule ip filter FORWARD counter jump DOCKER-USER;
          add rule ip filter FORWARD counter jump DOCKER-FORWARD; add rule ip filter FORWARD counter reject");
     assert!(monitor.drain().unwrap());
@@ -224,4 +235,93 @@ fn rewritten_rules() {
         after[0].contains("10.0.0.1"),
         "a narrower rule is not ours: {after:?}"
     );
+}
+
+const IPTABLES_NFT: &str = "/usr/sbin/iptables-nft";
+const IPTABLES_LEGACY: &str = "/usr/sbin/iptables-legacy";
+
+pub fn has_iptables() -> bool {
+    Path::new(IPTABLES_NFT).exists() && Path::new(IPTABLES_LEGACY).exists()
+}
+
+fn iptables(program: &str, arguments: &str) -> String {
+    let output = Command::new(program)
+        .args(arguments.split(' '))
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{program} {arguments}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// What `-S FORWARD` prints for [`FORWARD_COMMANDS`] and our rules.
+const LISTED: [&str; 5] = [
+    "-P FORWARD DROP",
+    "-A FORWARD -j DOCKER-USER",
+    "-A FORWARD -i test0 -m comment --comment drydock -j ACCEPT",
+    "-A FORWARD -o test0 -m comment --comment drydock -j ACCEPT",
+    "-A FORWARD -j REJECT --reject-with icmp-port-unreachable",
+];
+
+const FORWARD_COMMANDS: [&str; 4] = [
+    "-N DOCKER-USER",
+    "-A FORWARD -j DOCKER-USER",
+    "-A FORWARD -j REJECT",
+    "-P FORWARD DROP",
+];
+
+fn listed_by_iptables() {
+    for command in FORWARD_COMMANDS {
+        iptables(IPTABLES_NFT, command);
+    }
+    let before = iptables(IPTABLES_NFT, "-S FORWARD");
+    let bridge = bridge();
+    assert_eq!(
+        iptables(IPTABLES_NFT, "-S FORWARD")
+            .lines()
+            .collect::<Vec<_>>(),
+        LISTED
+    );
+    // iptables can take one away, and we see that it is gone.
+    iptables(
+        IPTABLES_NFT,
+        "-D FORWARD -i test0 -m comment --comment drydock -j ACCEPT",
+    );
+    bridge.ensure_beside_docker().unwrap();
+    assert_eq!(
+        iptables(IPTABLES_NFT, "-S FORWARD")
+            .lines()
+            .collect::<Vec<_>>(),
+        LISTED
+    );
+    bridge.close().unwrap();
+    assert_eq!(iptables(IPTABLES_NFT, "-S FORWARD"), before);
+}
+
+fn legacy() {
+    for command in FORWARD_COMMANDS {
+        iptables(IPTABLES_LEGACY, command);
+    }
+    let before = iptables(IPTABLES_LEGACY, "-S FORWARD");
+    let (outside, machine) = outside();
+    let bridge = bridge();
+    let container = sandbox(&bridge, [10, 99, 0, 2]);
+    let _listener = within(&machine, listen);
+    assert!(within(&container, || connects([10, 98, 0, 2])));
+    assert_eq!(
+        bridge.ensure_beside_docker().unwrap(),
+        BesideDocker::Accepted
+    );
+    outside.close().unwrap();
+    assert_eq!(
+        iptables(IPTABLES_LEGACY, "-S FORWARD")
+            .lines()
+            .collect::<Vec<_>>(),
+        LISTED
+    );
+    bridge.close().unwrap();
+    assert_eq!(iptables(IPTABLES_LEGACY, "-S FORWARD"), before);
 }

@@ -19,6 +19,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 enum Needs {
     Root,
     RootAndNft,
+    RootNftAndIptables,
 }
 
 fn main() {
@@ -52,8 +53,10 @@ fn trial(name: &'static str, needs: Needs, run: fn()) -> Trial {
 fn missing(needs: Needs) -> Option<&'static str> {
     if !nix::unistd::geteuid().is_root() {
         Some("needs root")
-    } else if needs == Needs::RootAndNft && host::nft_program().is_none() {
+    } else if needs != Needs::Root && host::nft_program().is_none() {
         Some("needs nft(8), package nftables")
+    } else if needs == Needs::RootNftAndIptables && !docker::has_iptables() {
+        Some("needs iptables-nft(8) and iptables-legacy(8), package iptables")
     } else {
         None
     }

@@ -47,6 +47,11 @@ pub const TRIALS: &[Entry] = &[
         reused_address,
     ),
     (
+        "the first container of an idle bridge loses no packet",
+        Root,
+        idle_bridge,
+    ),
+    (
         "a bridge that is there is taken over with its containers",
         Root,
         take_over,
@@ -262,6 +267,20 @@ fn reused_address() {
         drop((listener, namespace));
         eventually("the interface is gone", || {
             bridge.ports().unwrap().len() == 1
+        });
+    }
+}
+
+/// A bridge without ports has no carrier, and what the host sends on it is lost until it has one.
+fn idle_bridge() {
+    let bridge = bridge();
+    let _listener = listen();
+    for round in 0..20 {
+        let namespace = sandbox(&bridge, ONE);
+        assert!(within(&namespace, || connects(GATEWAY)), "round {round}");
+        drop(namespace);
+        eventually("the interface is gone", || {
+            bridge.ports().unwrap().is_empty()
         });
     }
 }
