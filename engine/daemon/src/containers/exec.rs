@@ -1,0 +1,218 @@
+//! Exec instances: what they are, POST /containers/{id}/exec and GET /exec/{id}/json.
+//!
+//! They live in memory: an exec is a conversation, and Docker forgets them with its daemon too.
+
+use std::sync::Arc;
+
+use drydock_api::{Error, request, shape};
+use hyper::StatusCode;
+use serde_json::{Value, json};
+
+use super::{Container, Status, attach, kill, names};
+use crate::engine::Engine;
+use crate::http::{Answer, Request};
+
+/// Ended instances that are kept for a late `inspect`, in each container.
+const KEPT: usize = 128;
+
+/// What a client asked for, and how far it is.
+#[derive(Clone, Debug)]
+pub struct Instance {
+    /// 64 hexadecimal digits.
+    pub id: String,
+    /// The request's body, with Docker's keys.
+    pub config: Value,
+    /// How far it is.
+    pub state: ExecState,
+    /// In the host's PID namespace; 0 before it runs.
+    pub pid: i32,
+    /// When it was made, to drop the oldest first.
+    pub created: u64,
+}
+
+/// How far an exec is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExecState {
+    /// Not started.
+    Created,
+    /// Its start is under way.
+    Starting,
+    /// It runs.
+    Running,
+    /// It has ended with this code.
+    Ended(i32),
+}
+
+impl Instance {
+    /// Runs, or is about to.
+    pub fn is_running(&self) -> bool {
+        self.state == ExecState::Running
+    }
+
+    /// Has ended.
+    pub fn is_ended(&self) -> bool {
+        matches!(self.state, ExecState::Ended(_))
+    }
+
+    /// Has a terminal.
+    pub fn terminal(&self) -> bool {
+        self.truth("Tty")
+    }
+
+    /// A truth value of the request.
+    pub fn truth(&self, key: &str) -> bool {
+        self.config
+            .get(key)
+            .and_then(Value::as_bool)
+            .unwrap_or(false)
+    }
+
+    /// A text of the request.
+    pub fn text(&self, key: &str) -> &str {
+        self.config.get(key).and_then(Value::as_str).unwrap_or("")
+    }
+
+    /// A list of texts of the request.
+    pub fn list(&self, key: &str) -> Vec<String> {
+        let list = self
+            .config
+            .get(key)
+            .and_then(Value::as_array)
+            .map(Vec::as_slice)
+            .unwrap_or_default();
+        list.iter()
+            .filter_map(Value::as_str)
+            .map(str::to_owned)
+            .collect()
+    }
+
+    /// The command in one line, as events show it.
+    pub fn command(&self) -> String {
+        self.list("Cmd").join(" ")
+    }
+}
+
+/// POST /containers/{id}/exec.
+///
+/// # Errors
+/// 400 without a command, 404, 409 when the container does not run.
+pub async fn create(engine: &Arc<Engine>, mut request: Request) -> Result<Answer, Error> {
+    let mut config = request.json("container.ExecOptions").await?;
+    request::string_as_list(&mut config, "Cmd");
+    let container = engine.containers.find(&request.name)?;
+    let id = names::random_id().map_err(Error::system)?;
+    let instance = Instance {
+        id: id.clone(),
+        config,
+        state: ExecState::Created,
+        pid: 0,
+        created: drydock_sys::clock::monotonic(),
+    };
+    if instance.list("Cmd").is_empty() {
+        return Err(Error::invalid("No exec command specified"));
+    }
+    attach::detach_keys(instance.text("DetachKeys"))?;
+    if let Some(bad) = instance
+        .list("Env")
+        .iter()
+        .find(|variable| variable.is_empty() || variable.starts_with('='))
+    {
+        return Err(Error::invalid(format!(
+            "invalid environment variable: {bad}"
+        )));
+    }
+    let record = container.snapshot();
+    match record.state.status {
+        Status::Running => {}
+        Status::Restarting => {
+            return Err(Error::Conflict(format!(
+                "Container {} is restarting, wait until the container is running",
+                record.id
+            )));
+        }
+        _ => return Err(kill::not_running(&record.id)),
+    }
+    let action = format!("exec_create: {}", instance.command());
+    keep(&container, instance);
+    engine.events.container(&record, action, &[("execID", &id)]);
+    Ok(Answer::json_with(StatusCode::CREATED, &json!({"Id": id})))
+}
+
+fn keep(container: &Container, instance: Instance) {
+    let mut live = container.live();
+    if live.execs.len() >= KEPT {
+        let oldest = live
+            .execs
+            .values()
+            .filter(|known| known.is_ended())
+            .min_by_key(|known| known.created);
+        if let Some(id) = oldest.map(|known| known.id.clone()) {
+            live.execs.remove(&id);
+        }
+    }
+    live.execs.insert(instance.id.clone(), instance);
+}
+
+/// Finds an instance and its container.
+///
+/// # Errors
+/// Docker's 404.
+pub fn find(engine: &Engine, id: &str) -> Result<(Arc<Container>, Instance), Error> {
+    let found = engine.containers.all().into_iter().find_map(|container| {
+        let instance = container.live().execs.get(id).cloned()?;
+        Some((container, instance))
+    });
+    found.ok_or_else(|| Error::NotFound(format!("No such exec instance: {id}")))
+}
+
+/// GET /exec/{id}/json.
+///
+/// # Errors
+/// Docker's 404.
+pub fn inspect(engine: &Arc<Engine>, request: &Request) -> Result<Answer, Error> {
+    let (container, instance) = find(engine, &request.name)?;
+    let words = instance.list("Cmd");
+    let exit_code = match instance.state {
+        ExecState::Ended(code) => json!(code),
+        _ => Value::Null,
+    };
+    Ok(Answer::json(&shape::EXEC.with(json!({
+        "ID": instance.id,
+        "Running": instance.is_running(),
+        "ExitCode": exit_code,
+        "ProcessConfig": {
+            "tty": instance.terminal(),
+            "entrypoint": words.first(),
+            "arguments": words.get(1..),
+            "privileged": instance.truth("Privileged"),
+            "user": instance.text("User"),
+        },
+        "OpenStdin": instance.truth("AttachStdin"),
+        "OpenStderr": instance.truth("AttachStderr"),
+        "OpenStdout": instance.truth("AttachStdout"),
+        "ContainerID": container.id,
+        "DetachKeys": instance.text("DetachKeys"),
+        "Pid": instance.pid,
+    }))))
+}
+
+/// The shim says that one has ended.
+pub fn ended(engine: &Engine, container: &Container, id: &str, exit_code: i32) {
+    if let Some(instance) = container.live().execs.get_mut(id) {
+        instance.state = ExecState::Ended(exit_code);
+    }
+    engine.events.container(
+        &container.snapshot(),
+        "exec_die",
+        &[("execID", id), ("exitCode", &exit_code.to_string())],
+    );
+}
+
+/// PID 1 has ended, and with its namespace every other process.
+pub fn all_ended(container: &Container) {
+    for instance in container.live().execs.values_mut() {
+        if !instance.is_ended() {
+            instance.state = ExecState::Ended(137);
+        }
+    }
+}

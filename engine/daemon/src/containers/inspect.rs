@@ -1,0 +1,185 @@
+//! GET /containers/{id}/json, from the published snapshot.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use drydock_api::{Error, shape, time};
+use serde_json::{Map, Value, json};
+
+use super::container::blocking;
+use super::start::network_of;
+use super::{Container, Record, Status};
+use crate::engine::Engine;
+use crate::http::{Answer, Request};
+
+/// GET /containers/{id}/json.
+///
+/// # Errors
+/// 404, and 400 for an ambiguous prefix.
+pub fn handle(engine: &Engine, request: &Request) -> Result<Answer, Error> {
+    let container = engine.containers.find(&request.name)?;
+    let mut value = inspect(engine, &container);
+    if request.query.boolean("size") {
+        let written = blocking(|| writable_size(&container));
+        value["SizeRw"] = json!(written);
+        value["SizeRootFs"] = json!(written + image_size(engine, &container.snapshot()));
+    }
+    Ok(Answer::json(&value))
+}
+
+fn inspect(engine: &Engine, container: &Container) -> Value {
+    let record = container.snapshot();
+    let started = record.state.started_at != 0;
+    let file = |name: &str| {
+        if started {
+            container.file(name).display().to_string()
+        } else {
+            String::new()
+        }
+    };
+    let log = if started && record.log_driver() == "json-file" {
+        container.log_path().display().to_string()
+    } else {
+        String::new()
+    };
+    let running: Vec<String> = container
+        .live()
+        .execs
+        .values()
+        .filter(|exec| exec.is_running())
+        .map(|exec| exec.id.clone())
+        .collect();
+    let mut value = shape::CONTAINER_INSPECT.with(json!({
+        "Id": record.id,
+        "Created": time::rfc3339(record.created),
+        "Path": record.path,
+        "Args": record.args,
+        "State": state(&record),
+        "Image": record.image,
+        "ResolvConfPath": file("resolv.conf"),
+        "HostnamePath": file("hostname"),
+        "HostsPath": file("hosts"),
+        "LogPath": log,
+        "Name": format!("/{}", record.name),
+        "RestartCount": record.restart_count,
+        "Driver": "overlay2",
+        "Platform": "linux",
+        "ExecIDs": if running.is_empty() { Value::Null } else { json!(running) },
+        "HostConfig": record.host_config,
+        "Mounts": record.mounts,
+        "Config": record.config,
+        "NetworkSettings": network_settings(engine, &record),
+    }));
+    value["GraphDriver"] = json!({"Data": layers(engine, container, &record), "Name": "overlay2"});
+    value
+}
+
+fn state(record: &Record) -> Value {
+    let state = &record.state;
+    json!({
+        "Status": record.status_word(),
+        "Running": record.is_running(),
+        "Restarting": state.status == Status::Restarting,
+        "OOMKilled": state.oom_killed,
+        "Dead": state.status == Status::Dead,
+        "Pid": state.pid,
+        "ExitCode": state.exit_code,
+        "Error": state.error,
+        "StartedAt": time::rfc3339(state.started_at),
+        "FinishedAt": time::rfc3339(state.finished_at),
+    })
+}
+
+/// `NetworkSettings`. The keys of the default bridge are there twice, as in Docker: at the top, from before
+/// there were networks, and below the network's name.
+fn network_settings(engine: &Engine, record: &Record) -> Value {
+    let mut top = Map::new();
+    if let Some(endpoint) = &record.endpoint {
+        for (key, value) in endpoint_fields(engine, record) {
+            top.insert(key, value);
+        }
+        top.insert("SandboxID".into(), json!(endpoint.sandbox_id));
+    }
+    top.insert("Networks".into(), networks(engine, record));
+    shape::NETWORK_SETTINGS.with(Value::Object(top))
+}
+
+/// The container's networks by name, as `inspect` and the list show them.
+pub fn networks(engine: &Engine, record: &Record) -> Value {
+    let mut fields = endpoint_fields(engine, record);
+    let known = matches!(record.network_mode(), "bridge" | "host" | "none");
+    if record.state.started_at != 0 && known {
+        fields.insert("NetworkID".into(), json!(network_of(engine, record).0));
+    }
+    let mut networks = Map::new();
+    networks.insert(
+        record.network_mode().to_owned(),
+        shape::ENDPOINT.with(Value::Object(fields)),
+    );
+    Value::Object(networks)
+}
+
+fn endpoint_fields(engine: &Engine, record: &Record) -> Map<String, Value> {
+    let mut fields = Map::new();
+    if let Some(endpoint) = &record.endpoint {
+        let config = engine.network.config();
+        let mut set = |key: &str, value: Value| fields.insert(key.to_owned(), value);
+        set("MacAddress", json!(endpoint.mac_address));
+        set("EndpointID", json!(endpoint.endpoint_id));
+        set("Gateway", json!(config.gateway.to_string()));
+        set("IPAddress", json!(endpoint.address.to_string()));
+        set("IPPrefixLen", json!(config.prefix_length));
+    }
+    fields
+}
+
+/// Where the layers are. There is no merged directory on the host: the overlay is mounted only in the
+/// container's own mount namespace. The key is there, since clients expect it, with the path through which
+/// root reaches it while PID 1 runs.
+fn layers(engine: &Engine, container: &Container, record: &Record) -> Value {
+    let mut lower = vec![engine.skeleton()];
+    if let Some(image) = engine.images.by_id(&record.image) {
+        lower.extend(engine.images.layers(&image));
+    }
+    let lower: Vec<String> = lower
+        .iter()
+        .map(|path| path.display().to_string())
+        .collect();
+    let merged = if record.state.pid > 0 {
+        format!("/proc/{}/root", record.state.pid)
+    } else {
+        String::new()
+    };
+    json!({
+        "ID": record.id,
+        "LowerDir": lower.join(":"),
+        "MergedDir": merged,
+        "UpperDir": container.upper(),
+        "WorkDir": container.file("rw/work"),
+    })
+}
+
+/// The bytes of the files in the writable layer.
+pub fn writable_size(container: &Container) -> u64 {
+    directory_size(&container.upper())
+}
+
+fn directory_size(path: &Path) -> u64 {
+    let entries = fs::read_dir(path).into_iter().flatten().flatten();
+    entries
+        .map(|entry| match entry.metadata() {
+            Ok(metadata) if metadata.is_dir() => directory_size(&entry.path()),
+            Ok(metadata) if metadata.is_file() => metadata.size(),
+            _ => 0,
+        })
+        .sum()
+}
+
+/// The bytes of the image.
+pub fn image_size(engine: &Engine, record: &Record) -> u64 {
+    engine
+        .images
+        .by_id(&record.image)
+        .map_or(0, |image| image.size)
+}

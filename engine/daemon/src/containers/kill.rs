@@ -1,0 +1,103 @@
+//! POST /containers/{id}/kill: a signal for PID 1.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use drydock_api::Error;
+use drydock_shim::protocol::RequestBody;
+
+use super::{Container, Status, signals};
+use crate::engine::Engine;
+use crate::http::{Answer, Request};
+
+/// SIGKILL.
+pub const KILL: i32 = 9;
+
+/// POST /containers/{id}/kill.
+///
+/// # Errors
+/// 400 for a bad signal, 404, and 409 when it does not run; all texts begin with what was tried, as Docker's.
+pub async fn handle(engine: &Arc<Engine>, request: &Request) -> Result<Answer, Error> {
+    let failed = |error: Error| {
+        Error::from_status(
+            error.status(),
+            format!("cannot kill container: {}: {error}", request.name),
+        )
+    };
+    let signal = match request.query.get("signal") {
+        "" => KILL,
+        text => signals::parse(text).map_err(failed)?,
+    };
+    signals::check_supported(signal).map_err(failed)?;
+    let container = engine.containers.find(&request.name).map_err(failed)?;
+    let mut ends = container.ends();
+    ends.mark_unchanged();
+    user_signal(engine, &container, signal)
+        .await
+        .map_err(failed)?;
+    if signal == KILL {
+        // Docker answers when the container has ended; a process in the kernel may take its time.
+        let ended = ends.changed();
+        if tokio::time::timeout(Duration::from_secs(10), ended)
+            .await
+            .is_err()
+        {
+            tracing::warn!(
+                "container {} has not ended 10 s after SIGKILL",
+                container.id
+            );
+        }
+    }
+    Ok(Answer::done())
+}
+
+/// A user's signal: the restart policy does not apply to an end that follows from it.
+///
+/// # Errors
+/// 409 when it does not run.
+pub async fn user_signal(
+    engine: &Arc<Engine>,
+    container: &Arc<Container>,
+    signal: i32,
+) -> Result<(), Error> {
+    let record = container.snapshot();
+    if record.state.status == Status::Restarting && signal == KILL {
+        return super::stop::cancel_restart(engine, container).await;
+    }
+    if record.state.status != Status::Running {
+        return Err(not_running(&container.id));
+    }
+    let own = record.config_text("StopSignal");
+    let stops = own.is_empty() || signal == KILL || signals::parse(own) == Ok(signal);
+    if stops {
+        container.live().exit_on_next = true;
+    }
+    container.publish(|record| record.manually_stopped = true);
+    if let Err(error) = container.save() {
+        tracing::warn!("{error}");
+    }
+    send(engine, container, signal).await
+}
+
+/// Docker's text for a verb that needs a running container.
+pub fn not_running(id: &str) -> Error {
+    Error::Conflict(format!("container {id} is not running"))
+}
+
+/// Sends a signal through the shim, which holds PID 1 by a descriptor, so it cannot hit another process.
+///
+/// # Errors
+/// 409 when it does not run, 500 when the shim says so.
+pub async fn send(engine: &Engine, container: &Container, signal: i32) -> Result<(), Error> {
+    let shim = container.live().shim.clone();
+    let Some(shim) = shim else {
+        return Err(not_running(&container.id));
+    };
+    // Before the signal: the end that it causes must come after it.
+    engine.events.container(
+        &container.snapshot(),
+        "kill",
+        &[("signal", &signal.to_string())],
+    );
+    shim.order(RequestBody::Kill { signal }, &[]).await
+}

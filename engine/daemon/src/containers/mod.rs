@@ -1,0 +1,49 @@
+//! Containers: their records, and one file for each verb of the API.
+//!
+//! | file | what |
+//! |---|---|
+//! | [`record`] | what is known about a container, and how it is kept on disk |
+//! | [`container`] | the live object: snapshot, lock, waiters, the link to its shim |
+//! | [`registry`] | all containers, by id and by name |
+//! | [`create`], [`validate`] | POST /containers/create |
+//! | [`start`], [`spec`], [`files`], [`mounts`] | POST /containers/{id}/start |
+//! | [`exit`], [`policy`] | what happens when PID 1 ends |
+//! | [`reconcile`] | what the daemon does with the records it finds at its start |
+
+pub mod attach;
+pub mod container;
+pub mod create;
+pub mod exec;
+pub mod exec_start;
+pub mod exit;
+pub mod files;
+pub mod inspect;
+pub mod kill;
+pub mod limits;
+pub mod list;
+pub mod list_filter;
+pub mod logs;
+pub mod mounts;
+pub mod names;
+pub mod policy;
+pub mod prune;
+pub mod reconcile;
+pub mod record;
+pub mod registry;
+pub mod remove;
+pub mod rename;
+pub mod resize;
+pub mod restart;
+pub mod security;
+pub mod shim_link;
+pub mod signals;
+pub mod spec;
+pub mod start;
+pub mod stop;
+pub mod sweep;
+pub mod validate;
+pub mod wait;
+
+pub use container::Container;
+pub use record::{Record, Status};
+pub use registry::Registry;

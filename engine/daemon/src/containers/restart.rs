@@ -1,0 +1,36 @@
+//! POST /containers/{id}/restart: stop if it runs, then start.
+
+use std::sync::Arc;
+
+use drydock_api::Error;
+
+use super::{start, stop};
+use crate::engine::Engine;
+use crate::http::{Answer, Request};
+
+/// POST /containers/{id}/restart.
+///
+/// # Errors
+/// 404, 400 for a bad signal, and those of a start.
+pub async fn handle(engine: &Arc<Engine>, request: &Request) -> Result<Answer, Error> {
+    let patience = request.query.integer("t")?;
+    let container = engine.containers.find(&request.name)?;
+    if container.snapshot().is_running() {
+        stop::stop(engine, &container, request.query.get("signal"), patience).await?;
+    }
+    let _changing = container.lifecycle.lock().await;
+    container.live().forget_restarts();
+    container.publish(|record| {
+        record.manually_stopped = false;
+        record.restart_count = 0;
+    });
+    match start::start(engine, &container, &mut start::Trace::default()).await {
+        // Somebody else was faster; it runs, which is what was asked for.
+        Ok(()) | Err(Error::NotModified) => {}
+        Err(error) => return Err(error),
+    }
+    engine
+        .events
+        .container(&container.snapshot(), "restart", &[]);
+    Ok(Answer::done())
+}

@@ -1,0 +1,421 @@
+//! POST /containers/{id}/start, and every other start (restart, restart policy, the daemon's own).
+//!
+//! The way of a start: the intent goes to disk; the network sandbox is made on the network thread while the
+//! files and the spec are prepared and a shim is forked here; one frame with all descriptors goes to the
+//! shim; its answer is published. Each step leaves a stamp, and the shim's stamps are joined to ours.
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use drydock_api::Error;
+use drydock_runtime::spec::{StartError, StartErrorKind};
+use drydock_shim::protocol::{self, Answer, LogFile, RequestBody, Stamp};
+use hyper::header::{HeaderName, HeaderValue};
+use serde_json::json;
+use tokio::sync::mpsc;
+
+use super::container::{Waiting, blocking};
+use super::record::EndpointRecord;
+use super::shim_link::{Event, ShimLink};
+use super::spec::{CREATE_FAILED, Prepared};
+use super::{Container, Record, Status, exit, files, remove, spec, validate};
+use crate::engine::Engine;
+use crate::http::{Answer as HttpAnswer, Request};
+
+/// The way of a start, as stamps of CLOCK_MONOTONIC.
+#[derive(Default)]
+pub struct Trace(Vec<Stamp>);
+
+impl Trace {
+    /// Something was done just now.
+    pub fn stamp(&mut self, step: &str) {
+        self.0.push(Stamp {
+            step: format!("daemon: {step}"),
+            at: drydock_sys::clock::monotonic(),
+        });
+    }
+
+    fn join(&mut self, stamps: Vec<Stamp>) {
+        self.0.extend(stamps);
+        self.0.sort_by_key(|stamp| stamp.at);
+    }
+}
+
+/// POST /containers/{id}/start.
+///
+/// # Errors
+/// 304 when it runs, 400 for a body or a program that cannot be executed, 404 for an unknown container.
+pub async fn handle(engine: &Arc<Engine>, mut request: Request) -> Result<HttpAnswer, Error> {
+    let mut trace = Trace::default();
+    trace.stamp("start request read");
+    if request.has_body() && request.bytes().await?.len() > 7 {
+        return Err(Error::invalid(
+            "starting container with non-empty request body was deprecated since API v1.22 and removed in v1.24",
+        ));
+    }
+    let container = engine.containers.find(&request.name)?;
+    {
+        let _changing = container.lifecycle.lock().await;
+        if !matches!(container.snapshot().state.status, Status::Running) {
+            container.live().forget_restarts();
+            container.publish(|record| {
+                record.manually_stopped = false;
+                record.restart_count = 0;
+            });
+        }
+        start(engine, &container, &mut trace).await?;
+    }
+    trace.stamp("start answered");
+    let mut answer = HttpAnswer::done();
+    if request.wants_trace()
+        && let HttpAnswer::Response(response) = &mut answer
+        && let Ok(value) = HeaderValue::from_str(&json!(trace.0).to_string())
+    {
+        response
+            .headers_mut()
+            .insert(HeaderName::from_static("drydock-trace"), value);
+    }
+    Ok(answer)
+}
+
+/// Starts a container. The caller holds its lifecycle lock.
+///
+/// # Errors
+/// As [`handle`]; the reason is in the record then, and nothing of the start is left.
+pub async fn start(
+    engine: &Arc<Engine>,
+    container: &Arc<Container>,
+    trace: &mut Trace,
+) -> Result<(), Error> {
+    let before = container.snapshot();
+    match before.state.status {
+        Status::Running | Status::Starting => return Err(Error::NotModified),
+        Status::Removing | Status::Dead => {
+            return Err(Error::Conflict(
+                "container is marked for removal and cannot be started".to_owned(),
+            ));
+        }
+        Status::Created | Status::Exited | Status::Restarting => {}
+    }
+    let result = attempt(engine, container, trace).await;
+    if let Err(failure) = result {
+        fail(engine, container, &before, &failure).await;
+        return Err(failure.error);
+    }
+    Ok(())
+}
+
+/// Why a start failed, and the exit code that the record keeps.
+struct Failure {
+    error: Error,
+    exit_code: i32,
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Failure {
+        Failure {
+            error,
+            exit_code: 128,
+        }
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Failure {
+        Error::system(error).into()
+    }
+}
+
+/// Docker's status, text and code for a program that did not start.
+fn refused(error: &StartError) -> Failure {
+    let program = |exit_code| Failure {
+        error: Error::invalid(format!(
+            "{CREATE_FAILED}unable to start container process: error during container init: {error}"
+        )),
+        exit_code,
+    };
+    match error.kind {
+        StartErrorKind::NotFound => program(127),
+        StartErrorKind::NotExecutable => program(126),
+        StartErrorKind::Other => Error::system(error).into(),
+    }
+}
+
+async fn attempt(
+    engine: &Arc<Engine>,
+    container: &Arc<Container>,
+    trace: &mut Trace,
+) -> Result<(), Failure> {
+    let endpoint = endpoint(engine, &container.snapshot())?;
+    let record = container.publish(|record| {
+        record.state.status = Status::Starting;
+        record.endpoint = endpoint;
+    });
+    container.save()?;
+    trace.stamp("intent written");
+    let network = async {
+        if record.network_mode() == "host" {
+            return Ok(None);
+        }
+        let made = engine
+            .network
+            .sandbox(&record.id, record.endpoint.as_ref())
+            .await;
+        made.map(|namespace| Some((namespace, drydock_sys::clock::monotonic())))
+    };
+    let local = async {
+        let prepared = blocking(|| prepare(engine, container, &record))?;
+        let shim = blocking(|| engine.spawner.shim())?;
+        Ok::<_, Failure>((prepared, shim, drydock_sys::clock::monotonic()))
+    };
+    let (network, local) = tokio::join!(network, local);
+    let (prepared, shim, prepared_at) = local?;
+    trace.0.push(Stamp {
+        step: "daemon: files and spec prepared, shim asked for".to_owned(),
+        at: prepared_at,
+    });
+    let namespace = network.map_err(|error| {
+        Failure::from(Error::system(format!(
+            "failed to set up container networking: {error}"
+        )))
+    })?;
+    if let Some((_, at)) = &namespace {
+        trace.0.push(Stamp {
+            step: "daemon: network sandbox made".to_owned(),
+            at: *at,
+        });
+    }
+    let (link, events) = ShimLink::new(shim)?;
+    let (pid, stamps) = send(
+        engine,
+        container,
+        &link,
+        prepared,
+        namespace.map(|(namespace, _)| namespace),
+    )
+    .await?;
+    trace.join(stamps);
+    trace.stamp("shim answered");
+    publish_running(engine, container, link, events, pid)?;
+    trace.stamp("running published");
+    Ok(())
+}
+
+/// The endpoint for a container on the default bridge.
+fn endpoint(engine: &Engine, record: &Record) -> Result<Option<EndpointRecord>, Error> {
+    match record.network_mode() {
+        "bridge" => engine.network.lease().map(Some).map_err(|error| {
+            Error::system(format!("failed to set up container networking: {error}"))
+        }),
+        "host" | "none" => Ok(None),
+        other => Err(Error::NotFound(format!(
+            "failed to set up container networking: network {other} not found"
+        ))),
+    }
+}
+
+/// Everything that needs no other process: the three files and the spec.
+fn prepare(engine: &Engine, container: &Container, record: &Record) -> Result<Prepared, Error> {
+    let image = engine
+        .images
+        .by_id(&record.image)
+        .ok_or_else(|| Error::NotFound(format!("No such image: {}", record.image)))?;
+    let mut layers = vec![engine.skeleton()];
+    layers.extend(engine.images.layers(&image));
+    write_files(engine, container, record)?;
+    spec::prepare(engine, container, record, layers)
+}
+
+fn write_files(engine: &Engine, container: &Container, record: &Record) -> Result<(), Error> {
+    let host = record.host();
+    let list = |list: &Option<Vec<String>>| list.clone().unwrap_or_default();
+    let extra_hosts = list(&host.extra_hosts);
+    let names = files::Names {
+        hostname: record.config_text("Hostname"),
+        domainname: record.config_text("Domainname"),
+        extra_hosts: &extra_hosts,
+        address: record.endpoint.as_ref().map(|endpoint| endpoint.address),
+        gateway: engine.network.config().gateway,
+    };
+    let (servers, search, options) = (
+        list(&host.dns),
+        list(&host.dns_search),
+        list(&host.dns_options),
+    );
+    let resolvers = files::Resolvers {
+        servers: &servers,
+        search: &search,
+        options: &options,
+        own_network: record.network_mode() != "host",
+    };
+    let resolv_conf = files::resolv_conf(&resolvers, &files::host_resolv_conf())?;
+    let hostname = format!("{}\n", record.config_text("Hostname"));
+    for (name, text) in [
+        ("hosts", files::hosts(&names)),
+        ("hostname", hostname),
+        ("resolv.conf", resolv_conf),
+    ] {
+        let path = container.file(name);
+        std::fs::write(&path, text)
+            .map_err(|error| Error::system(format!("write {}: {error}", path.display())))?;
+    }
+    Ok(())
+}
+
+/// Sends the frame and waits for PID 1. Clients that attached before go along.
+async fn send(
+    engine: &Engine,
+    container: &Container,
+    link: &ShimLink,
+    prepared: Prepared,
+    namespace: Option<OwnedFd>,
+) -> Result<(i32, Vec<Stamp>), Failure> {
+    let record = container.snapshot();
+    let mut files: Vec<OwnedFd> = namespace.into_iter().chain(prepared.binds).collect();
+    let waiting = std::mem::take(&mut container.live().waiting);
+    let room = protocol::MAX_DESCRIPTORS.saturating_sub(files.len());
+    if waiting.len() > room {
+        return Err(Error::invalid("too many mounts and attached clients for one start").into());
+    }
+    let mut attach = Vec::new();
+    for Waiting {
+        socket,
+        attach: wish,
+    } in waiting
+    {
+        files.push(socket);
+        attach.push(wish);
+    }
+    let start = protocol::Start {
+        spec: prepared.spec,
+        open_stdin: record.config_truth("OpenStdin"),
+        stdin_once: record.config_truth("StdinOnce"),
+        log: log_file(container, &record)?,
+        exit_record: container.exit_record(),
+        durable: !record.auto_remove(),
+        socket: engine.shim_socket(&record.id),
+        attach,
+    };
+    match link
+        .ask(RequestBody::Start(Box::new(start)), &files)
+        .await?
+    {
+        Answer::Started { pid, trace, .. } => Ok((pid, trace)),
+        Answer::Failed(error) => Err(refused(&error)),
+        Answer::Error { message } => Err(Error::system(message).into()),
+        other => Err(Error::system(format!("unexpected answer of the shim: {other:?}")).into()),
+    }
+}
+
+fn log_file(container: &Container, record: &Record) -> Result<Option<LogFile>, Error> {
+    if record.log_driver() == "none" {
+        return Ok(None);
+    }
+    let option = |name: &str| {
+        record
+            .host_config
+            .pointer(&format!("/LogConfig/Config/{name}"))
+            .and_then(|value| value.as_str())
+    };
+    let (max_size, max_file) = validate::log_file_options(option("max-size"), option("max-file"))?;
+    Ok(Some(LogFile {
+        path: container.log_path(),
+        max_size,
+        max_file,
+    }))
+}
+
+fn publish_running(
+    engine: &Arc<Engine>,
+    container: &Arc<Container>,
+    link: Arc<ShimLink>,
+    events: mpsc::UnboundedReceiver<Event>,
+    pid: i32,
+) -> Result<(), Failure> {
+    let boot_id = crate::engine::pid_file::boot_id()?;
+    {
+        let mut live = container.live();
+        live.shim = Some(link);
+        live.exit_on_next = false;
+    }
+    let record = container.publish(|record| {
+        let state = &mut record.state;
+        state.status = Status::Running;
+        state.pid = pid;
+        state.exit_code = 0;
+        state.error.clear();
+        state.oom_killed = false;
+        state.started_at = drydock_sys::clock::realtime();
+        state.boot_id = boot_id;
+    });
+    if let Err(error) = container.save() {
+        // It runs; the record on disk still says `starting`, and the next daemon asks the shim.
+        tracing::error!("{error}");
+    }
+    connected(engine, &record);
+    engine.events.container(&record, "start", &[]);
+    tokio::spawn(exit::watch(
+        Arc::clone(engine),
+        Arc::clone(container),
+        events,
+    ));
+    Ok(())
+}
+
+fn connected(engine: &Engine, record: &Record) {
+    let (id, kind) = network_of(engine, record);
+    engine.events.publish(
+        "network",
+        "connect",
+        id,
+        &[
+            ("container", &record.id),
+            ("name", record.network_mode()),
+            ("type", kind),
+        ],
+    );
+}
+
+/// The id and the driver of a container's network.
+pub fn network_of<'a>(engine: &'a Engine, record: &Record) -> (&'a str, &'static str) {
+    match record.network_mode() {
+        "host" => (&engine.identity.host_id, "host"),
+        "none" => (&engine.identity.none_id, "null"),
+        _ => (&engine.identity.bridge_id, "bridge"),
+    }
+}
+
+/// Undoes a failed start: the record says why, the address and the waiting clients go, and with `--rm` the
+/// container.
+async fn fail(
+    engine: &Arc<Engine>,
+    container: &Arc<Container>,
+    before: &Record,
+    failure: &Failure,
+) {
+    if let Some(endpoint) = &container.snapshot().endpoint {
+        engine.network.release(endpoint.address);
+    }
+    container.live().waiting.clear();
+    let status = if before.state.started_at == 0 {
+        Status::Created
+    } else {
+        Status::Exited
+    };
+    let record = container.publish(|record| {
+        record.endpoint = None;
+        record.state.status = status;
+        record.state.pid = 0;
+        record.state.exit_code = failure.exit_code;
+        record.state.error = failure.error.to_string();
+    });
+    if let Err(error) = container.save() {
+        tracing::error!("{error}");
+    }
+    exit::disconnected(engine, &record);
+    if record.auto_remove()
+        && let Err(error) = remove::discard(engine, container).await
+    {
+        tracing::error!("remove container {}: {error}", record.name);
+    }
+}

@@ -1,0 +1,667 @@
+//! Checks of a container's `Config` and `HostConfig`, with Docker's statuses and texts.
+//!
+//! Each was asked of a Docker 28.5. What Docker has and we do not yet is refused with 501 and its name, never
+//! silently ignored. Nothing has been changed when a check fails.
+
+use std::net::IpAddr;
+
+use drydock_api::Error;
+use drydock_api::models::{HostConfig, PortBinding};
+use serde_json::Value;
+
+use super::{limits, mounts, security, signals, spec};
+
+/// Checks fields that the wire types read into enums, before they are read, so that the text is Docker's.
+///
+/// # Errors
+/// 400 with Docker's texts.
+pub fn check_words(host: &Value) -> Result<(), Error> {
+    let text = |pointer: &str| host.pointer(pointer).and_then(Value::as_str).unwrap_or("");
+    restart_policy(host)?;
+    let cgroup = text("/CgroupnsMode");
+    if !matches!(cgroup, "" | "private" | "host") {
+        return Err(Error::invalid(format!(
+            "invalid cgroup namespace mode: {cgroup}"
+        )));
+    }
+    let isolation = text("/Isolation");
+    if !matches!(isolation, "" | "default") {
+        return Err(Error::invalid(format!(
+            "invalid isolation ({isolation}): linux only supports 'default'"
+        )));
+    }
+    for mount in host
+        .get("Mounts")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+    {
+        let kind = mount.get("Type").and_then(Value::as_str).unwrap_or("");
+        if !matches!(
+            kind,
+            "bind" | "tmpfs" | "volume" | "npipe" | "cluster" | "image"
+        ) {
+            return Err(Error::invalid(format!(
+                "invalid mount config for type \"{kind}\": mount type unknown"
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn restart_policy(host: &Value) -> Result<(), Error> {
+    let name = host
+        .pointer("/RestartPolicy/Name")
+        .and_then(Value::as_str)
+        .unwrap_or("");
+    let retries = host
+        .pointer("/RestartPolicy/MaximumRetryCount")
+        .and_then(Value::as_i64)
+        .unwrap_or(0);
+    let refuse = |why: &str| Err(Error::invalid(format!("invalid restart policy: {why}")));
+    match name {
+        "on-failure" if retries < 0 => refuse("maximum retry count cannot be negative"),
+        "on-failure" => Ok(()),
+        "" | "no" | "always" | "unless-stopped" if retries != 0 => {
+            refuse("maximum retry count can only be used with 'on-failure'")
+        }
+        "" | "no" => Ok(()),
+        "always" | "unless-stopped" if host.get("AutoRemove") == Some(&Value::Bool(true)) => Ok(()),
+        "always" | "unless-stopped" => Ok(()),
+        _ => refuse(&format!(
+            "unknown policy '{name}'; use one of 'no', 'always', 'on-failure', or 'unless-stopped'"
+        )),
+    }
+}
+
+/// Checks a `Config`, in the shape of `inspect`.
+///
+/// # Errors
+/// 400 with Docker's texts, 501 for what is not built.
+pub fn config(config: &Value) -> Result<(), Error> {
+    let list = |key: &str| {
+        config
+            .get(key)
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+    };
+    for variable in list("Env") {
+        if variable.is_empty() || variable.starts_with('=') {
+            return Err(Error::invalid(format!(
+                "invalid environment variable: {variable}"
+            )));
+        }
+    }
+    let text = |key: &str| config.get(key).and_then(Value::as_str).unwrap_or("");
+    let directory = text("WorkingDir");
+    if !directory.is_empty() && !directory.starts_with('/') {
+        return Err(Error::invalid(format!(
+            "the working directory '{directory}' is invalid, it needs to be an absolute path"
+        )));
+    }
+    if !text("StopSignal").is_empty() {
+        signals::parse(text("StopSignal"))?;
+    }
+    if !text("MacAddress").is_empty() {
+        return Err(fixed_mac_address(text("MacAddress")));
+    }
+    if config
+        .get("Volumes")
+        .and_then(Value::as_object)
+        .is_some_and(|volumes| !volumes.is_empty())
+    {
+        return Err(Error::not_built(
+            "anonymous volumes (of the image or of -v) are",
+        ));
+    }
+    health_check(config.get("Healthcheck"))
+}
+
+fn fixed_mac_address(text: &str) -> Error {
+    if text.parse::<drydock_network::MacAddress>().is_err() {
+        return Error::invalid(format!(
+            "invalid config for network bridge: invalid MAC address {text}"
+        ));
+    }
+    Error::not_built("--mac-address is")
+}
+
+/// A health check that the user asks for. One of the image is kept, shown and not run.
+fn health_check(check: Option<&Value>) -> Result<(), Error> {
+    let Some(check) = check.filter(|check| !check.is_null()) else {
+        return Ok(());
+    };
+    for (field, least) in [
+        ("Interval", 1_000_000),
+        ("Timeout", 1_000_000),
+        ("StartPeriod", 1_000_000),
+    ] {
+        let value = check.get(field).and_then(Value::as_i64).unwrap_or(0);
+        if value != 0 && value < least {
+            return Err(Error::invalid(format!(
+                "{field} in Healthcheck cannot be less than 1ms"
+            )));
+        }
+    }
+    let test = check
+        .get("Test")
+        .and_then(Value::as_array)
+        .map(Vec::as_slice)
+        .unwrap_or_default();
+    if test.is_empty() || test.first().and_then(Value::as_str) == Some("NONE") {
+        return Ok(());
+    }
+    Err(Error::not_built("health checks are"))
+}
+
+/// Checks a `HostConfig`; `find` says whether a container of a name exists.
+///
+/// # Errors
+/// Docker's statuses and texts, 501 for what is not built.
+pub fn host_config(
+    host: &HostConfig,
+    find: &dyn Fn(&str) -> Result<(), Error>,
+) -> Result<(), Error> {
+    limits::check(
+        host,
+        &limits::Host {
+            processors: crate::handlers::info::processors(),
+        },
+    )?;
+    if host.auto_remove == Some(true)
+        && !matches!(super::policy::Policy::of(host), super::policy::Policy::No)
+    {
+        return Err(Error::invalid(
+            "can't create 'AutoRemove' container with restart policy",
+        ));
+    }
+    spec::capabilities(host)?;
+    security::read(host.security_opt.as_deref().unwrap_or_default())?;
+    namespaces(host, find)?;
+    names_and_addresses(host)?;
+    log_config(host)?;
+    mounts::read(host)?;
+    let runtime = host.runtime.as_deref().unwrap_or("");
+    if !matches!(runtime, "" | "drydock") {
+        return Err(Error::invalid(format!(
+            "unknown or invalid runtime name: {runtime}"
+        )));
+    }
+    if host.init == Some(true) {
+        return Err(Error::not_built("--init is"));
+    }
+    others(host, find)
+}
+
+fn namespaces(host: &HostConfig, find: &dyn Fn(&str) -> Result<(), Error>) -> Result<(), Error> {
+    let container = |mode: &str| mode.strip_prefix("container:").map(str::to_owned);
+    let network = host.network_mode.as_deref().unwrap_or("");
+    match container(network).as_deref() {
+        Some("") => {
+            return Err(Error::invalid(
+                "invalid network mode: invalid container format container:<name|id>",
+            ));
+        }
+        Some(_) => return Err(Error::not_built(format!("--network {network} is"))),
+        None => {}
+    }
+    let pid = host.pid_mode.as_deref().unwrap_or("");
+    joined(pid, "PID", &["", "host"], find)?;
+    let ipc = host.ipc_mode.as_deref().unwrap_or("");
+    joined(
+        ipc,
+        "IPC",
+        &["", "private", "shareable", "host", "none"],
+        find,
+    )?;
+    if ipc == "none" {
+        return Err(Error::not_built("--ipc none is"));
+    }
+    let uts = host.uts_mode.as_deref().unwrap_or("");
+    if !matches!(uts, "" | "host") {
+        return Err(Error::invalid(format!("invalid UTS mode: {uts}")));
+    }
+    let user = host.userns_mode.as_deref().unwrap_or("");
+    if !matches!(user, "" | "host") {
+        return Err(Error::not_built(format!("--userns {user} is")));
+    }
+    Ok(())
+}
+
+fn joined(
+    mode: &str,
+    kind: &str,
+    known: &[&str],
+    find: &dyn Fn(&str) -> Result<(), Error>,
+) -> Result<(), Error> {
+    if let Some(other) = mode.strip_prefix("container:") {
+        find(other).map_err(Error::invalid)?;
+        return Err(Error::not_built(format!(
+            "--{} {mode} is",
+            kind.to_lowercase()
+        )));
+    }
+    if known.contains(&mode) {
+        return Ok(());
+    }
+    Err(Error::invalid(format!("invalid {kind} mode: {mode}")))
+}
+
+fn names_and_addresses(host: &HostConfig) -> Result<(), Error> {
+    for entry in host.extra_hosts.iter().flatten() {
+        let Some((name, address)) = entry
+            .split_once([':', '='])
+            .filter(|(name, _)| !name.is_empty())
+        else {
+            return Err(Error::invalid(format!(
+                "bad format for add-host: \"{entry}\""
+            )));
+        };
+        let address = address.trim_start_matches('[').trim_end_matches(']');
+        if address != "host-gateway" && address.parse::<IpAddr>().is_err() {
+            tracing::debug!("add-host {name}: bad address");
+            return Err(Error::invalid(format!(
+                "invalid IP address in add-host: \"{address}\""
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Options of json-file that Docker knows; those in the second list are not built.
+const LOG_OPTIONS: [&str; 2] = ["max-size", "max-file"];
+const LATER_LOG_OPTIONS: [&str; 8] = [
+    "compress",
+    "env",
+    "env-regex",
+    "labels",
+    "labels-regex",
+    "max-buffer-size",
+    "mode",
+    "tag",
+];
+
+fn log_config(host: &HostConfig) -> Result<(), Error> {
+    let config = host.log_config.clone().unwrap_or_default();
+    let driver = config.typ.as_deref().unwrap_or("");
+    match driver {
+        "none" => return Ok(()),
+        "" | "json-file" => {}
+        "local" | "syslog" | "journald" | "gelf" | "fluentd" | "awslogs" | "splunk" | "gcplogs" => {
+            return Err(Error::not_built(format!("log driver {driver} is")));
+        }
+        _ => {
+            return Err(Error::invalid(format!(
+                "error looking up logging plugin {driver}: plugin \"{driver}\" not found"
+            )));
+        }
+    }
+    let options = config.config.unwrap_or_default();
+    for (name, value) in &options {
+        if LATER_LOG_OPTIONS.contains(&name.as_str()) {
+            // The defaults may be named.
+            if matches!(
+                (name.as_str(), value.as_str()),
+                ("mode", "blocking") | ("compress", "false")
+            ) {
+                continue;
+            }
+            return Err(Error::not_built(format!("--log-opt {name} is")));
+        }
+        if !LOG_OPTIONS.contains(&name.as_str()) {
+            return Err(Error::invalid(format!(
+                "unknown log opt '{name}' for json-file log driver"
+            )));
+        }
+    }
+    log_file_options(
+        options.get("max-size").map(String::as_str),
+        options.get("max-file").map(String::as_str),
+    )
+    .map(drop)
+}
+
+/// `max-size` in bytes (0 is unlimited) and `max-file`. Docker finds errors here only at the start, we at the
+/// create; the texts are the same.
+///
+/// # Errors
+/// 400 with Docker's texts.
+pub fn log_file_options(
+    max_size: Option<&str>,
+    max_file: Option<&str>,
+) -> Result<(u64, u32), Error> {
+    let failed =
+        |why: String| Error::invalid(format!("failed to initialize logging driver: {why}"));
+    let size = match max_size {
+        None | Some("-1") => 0,
+        Some(text) => human_size(text).ok_or_else(|| failed(format!("invalid size: '{text}'")))?,
+    };
+    let files = match max_file {
+        None => 1,
+        Some(text) => {
+            let number: i64 = text
+                .parse()
+                .map_err(|_| failed(format!("strconv.Atoi: parsing \"{text}\": invalid syntax")))?;
+            u32::try_from(number)
+                .ok()
+                .filter(|number| *number > 0)
+                .ok_or_else(|| failed("max-file cannot be less than 1".into()))?
+        }
+    };
+    if files > 1 && size == 0 {
+        return Err(failed("cannot set max-file without max-size".to_owned()));
+    }
+    Ok((size, files))
+}
+
+/// `10m` as bytes, in decimal units, as go-units' FromHumanSize.
+fn human_size(text: &str) -> Option<u64> {
+    let text = text.trim().to_ascii_lowercase();
+    let digits = text
+        .find(|character: char| !character.is_ascii_digit() && character != '.')
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let factor: f64 = match unit.trim() {
+        "" | "b" => 1.0,
+        "k" | "kb" => 1e3,
+        "m" | "mb" => 1e6,
+        "g" | "gb" => 1e9,
+        "t" | "tb" => 1e12,
+        _ => return None,
+    };
+    Some((number.parse::<f64>().ok()? * factor) as u64)
+}
+
+/// A port of the container, and where it is to be published.
+fn check_port(port: &str, bindings: &[PortBinding]) -> Result<(), Error> {
+    let invalid = |text: &str| Error::invalid(format!("invalid port specification: \"{text}\""));
+    let number = port.split('/').next().unwrap_or("");
+    number.parse::<u16>().map_err(|_| invalid(number))?;
+    for text in bindings
+        .iter()
+        .filter_map(|binding| binding.host_port.as_deref())
+    {
+        let number = |part: &str| part.is_empty() || part.parse::<u16>().is_ok();
+        if !text.split('-').all(number) {
+            return Err(invalid(text));
+        }
+    }
+    Ok(())
+}
+
+fn others(host: &HostConfig, find: &dyn Fn(&str) -> Result<(), Error>) -> Result<(), Error> {
+    let ports = host.port_bindings.iter().flatten();
+    let published =
+        ports.map(|(port, bindings)| check_port(port, bindings.as_deref().unwrap_or_default()));
+    if published.collect::<Result<Vec<()>, Error>>()?.len()
+        + usize::from(host.publish_all_ports == Some(true))
+        > 0
+    {
+        return Err(Error::not_built("published ports are"));
+    }
+    if let Some(link) = host.links.iter().flatten().next() {
+        let name = link.split(':').next().unwrap_or("");
+        find(name).map_err(|error| {
+            Error::invalid(format!("could not get container for {name}: {error}"))
+        })?;
+        return Err(Error::not_built("--link is"));
+    }
+    if let Some(other) = host.volumes_from.iter().flatten().next() {
+        let name = other.split(':').next().unwrap_or("");
+        find(name).map_err(Error::invalid)?;
+        return Err(Error::not_built("--volumes-from is"));
+    }
+    if host
+        .cgroup
+        .as_deref()
+        .is_some_and(|cgroup| !cgroup.is_empty())
+    {
+        return Err(Error::not_built("HostConfig.Cgroup is"));
+    }
+    Ok(())
+}
+
+/// Checks the `NetworkingConfig` of a request against the network mode.
+///
+/// # Errors
+/// 400 with Docker's texts, 501 for what is not built.
+pub fn networking(networking: &Value, mode: &str) -> Result<(), Error> {
+    let endpoints = networking.get("EndpointsConfig").and_then(Value::as_object);
+    for (network, settings) in endpoints.into_iter().flatten() {
+        let default = matches!(network.as_str(), "bridge" | "default" | "host" | "none");
+        if !default && network != mode {
+            return Err(Error::not_built(format!(
+                "network {network}: user-defined networks are"
+            )));
+        }
+        if default {
+            endpoint(settings)?;
+        }
+    }
+    Ok(())
+}
+
+fn endpoint(settings: &Value) -> Result<(), Error> {
+    let filled = |key: &str| {
+        settings
+            .get(key)
+            .and_then(Value::as_array)
+            .is_some_and(|list| !list.is_empty())
+    };
+    let mut faults = Vec::new();
+    if filled("Aliases") {
+        faults.push(
+            "network-scoped alias is supported only for containers in user defined networks"
+                .to_owned(),
+        );
+    }
+    if let Some(address) = settings
+        .pointer("/IPAMConfig/IPv4Address")
+        .and_then(Value::as_str)
+        .filter(|text| !text.is_empty())
+    {
+        faults.push(
+            "user specified IP address is supported on user defined networks only".to_owned(),
+        );
+        if address.parse::<std::net::Ipv4Addr>().is_err() {
+            faults.push(format!("invalid IPv4 address: {address}"));
+        }
+        faults.push("user specified IP address is supported only when connecting to networks with user configured subnets".to_owned());
+    }
+    let list = match &faults[..] {
+        [] => {
+            return match settings
+                .get("MacAddress")
+                .and_then(Value::as_str)
+                .unwrap_or("")
+            {
+                "" => Ok(()),
+                text => Err(fixed_mac_address(text)),
+            };
+        }
+        [one] => one.clone(),
+        many => many
+            .iter()
+            .map(|fault| format!("* {fault}"))
+            .collect::<Vec<_>>()
+            .join("\n"),
+    };
+    Err(Error::invalid(format!(
+        "invalid config for network bridge: invalid endpoint settings:\n{list}"
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn host(value: Value) -> String {
+        let find = |name: &str| Err(Error::no_such_container(name));
+        let checked = check_words(&value)
+            .and_then(|()| host_config(&serde_json::from_value(value).unwrap(), &find));
+        checked.map_or_else(|error| error.to_string(), |()| "ok".to_owned())
+    }
+
+    #[test]
+    fn host_config_texts_are_dockers() {
+        let cases = [
+            (json!({}), "ok"),
+            (
+                json!({"RestartPolicy": {"Name": "foo"}}),
+                "invalid restart policy: unknown policy 'foo'; use one of 'no', 'always', 'on-failure', or 'unless-stopped'",
+            ),
+            (
+                json!({"RestartPolicy": {"Name": "always", "MaximumRetryCount": 3}}),
+                "invalid restart policy: maximum retry count can only be used with 'on-failure'",
+            ),
+            (
+                json!({"RestartPolicy": {"Name": "on-failure", "MaximumRetryCount": -3}}),
+                "invalid restart policy: maximum retry count cannot be negative",
+            ),
+            (
+                json!({"RestartPolicy": {"Name": "always"}, "AutoRemove": true}),
+                "can't create 'AutoRemove' container with restart policy",
+            ),
+            (
+                json!({"NetworkMode": "container:"}),
+                "invalid network mode: invalid container format container:<name|id>",
+            ),
+            (json!({"NetworkMode": "foo"}), "ok"),
+            (json!({"PidMode": "foo"}), "invalid PID mode: foo"),
+            (
+                json!({"PidMode": "container:nope"}),
+                "No such container: nope",
+            ),
+            (json!({"IpcMode": "foo"}), "invalid IPC mode: foo"),
+            (json!({"UTSMode": "foo"}), "invalid UTS mode: foo"),
+            (
+                json!({"CgroupnsMode": "foo"}),
+                "invalid cgroup namespace mode: foo",
+            ),
+            (
+                json!({"Isolation": "hyperv"}),
+                "invalid isolation (hyperv): linux only supports 'default'",
+            ),
+            (
+                json!({"LogConfig": {"Type": "foo"}}),
+                "error looking up logging plugin foo: plugin \"foo\" not found",
+            ),
+            (
+                json!({"LogConfig": {"Type": "json-file", "Config": {"foo": "bar"}}}),
+                "unknown log opt 'foo' for json-file log driver",
+            ),
+            (
+                json!({"LogConfig": {"Config": {"max-size": "xx"}}}),
+                "failed to initialize logging driver: invalid size: 'xx'",
+            ),
+            (
+                json!({"ExtraHosts": ["foo"]}),
+                "bad format for add-host: \"foo\"",
+            ),
+            (
+                json!({"ExtraHosts": ["foo:bar"]}),
+                "invalid IP address in add-host: \"bar\"",
+            ),
+            (
+                json!({"ExtraHosts": ["foo:1.2.3.4", "gw:host-gateway"]}),
+                "ok",
+            ),
+            (
+                json!({"Runtime": "foo"}),
+                "unknown or invalid runtime name: foo",
+            ),
+            (
+                json!({"PortBindings": {"80/tcp": [{"HostPort": "xx"}]}}),
+                "invalid port specification: \"xx\"",
+            ),
+            (
+                json!({"PortBindings": {"80/tcp": [{"HostPort": "80"}]}}),
+                "published ports are not built yet in this engine",
+            ),
+            (
+                json!({"Links": ["nope:x"]}),
+                "could not get container for nope: No such container: nope",
+            ),
+            (json!({"VolumesFrom": ["nope"]}), "No such container: nope"),
+            (
+                json!({"Mounts": [{"Type": "foo", "Target": "/x"}]}),
+                "invalid mount config for type \"foo\": mount type unknown",
+            ),
+            (
+                json!({"Init": true}),
+                "--init is not built yet in this engine",
+            ),
+        ];
+        for (value, text) in cases {
+            assert_eq!(host(value.clone()), text, "{value}");
+        }
+    }
+
+    #[test]
+    fn config_texts_are_dockers() {
+        let text = |value: Value| {
+            config(&value).map_or_else(|error| error.to_string(), |()| "ok".to_owned())
+        };
+        assert_eq!(
+            text(json!({"Env": ["FOO", "=x"]})),
+            "invalid environment variable: =x"
+        );
+        assert_eq!(text(json!({"Env": [""]})), "invalid environment variable: ");
+        assert_eq!(
+            text(json!({"WorkingDir": "rel"})),
+            "the working directory 'rel' is invalid, it needs to be an absolute path"
+        );
+        assert_eq!(text(json!({"StopSignal": "FOO"})), "invalid signal: FOO");
+        assert_eq!(
+            text(json!({"MacAddress": "xx"})),
+            "invalid config for network bridge: invalid MAC address xx"
+        );
+        assert_eq!(
+            text(json!({"Healthcheck": {"Test": ["CMD", "x"], "Interval": 5}})),
+            "Interval in Healthcheck cannot be less than 1ms"
+        );
+        assert_eq!(text(json!({"Healthcheck": {"Test": ["NONE"]}})), "ok");
+    }
+
+    #[test]
+    fn sizes_of_logs() {
+        assert_eq!(
+            log_file_options(Some("10m"), Some("3")),
+            Ok((10_000_000, 3))
+        );
+        assert_eq!(log_file_options(None, None), Ok((0, 1)));
+        assert_eq!(log_file_options(Some("1.5k"), None), Ok((1500, 1)));
+        assert!(
+            log_file_options(None, Some("3")).is_err()
+                && log_file_options(Some("1k"), Some("0")).is_err()
+        );
+    }
+
+    #[test]
+    fn endpoints_of_the_default_bridge() {
+        let text = |settings: Value| {
+            networking(&json!({"EndpointsConfig": {"bridge": settings}}), "bridge")
+                .unwrap_err()
+                .to_string()
+        };
+        assert_eq!(
+            text(json!({"Aliases": ["x"]})),
+            "invalid config for network bridge: invalid endpoint settings:\nnetwork-scoped alias is supported only for containers in user defined networks"
+        );
+        assert_eq!(
+            text(json!({"IPAMConfig": {"IPv4Address": "172.17.0.99"}})),
+            "invalid config for network bridge: invalid endpoint settings:\n* user specified IP address is supported on user defined networks only\n* user specified IP address is supported only when connecting to networks with user configured subnets"
+        );
+        assert!(networking(&json!({"EndpointsConfig": {"foo": {}}}), "foo").is_ok());
+        assert_eq!(
+            networking(&json!({"EndpointsConfig": {"foo": {}}}), "bridge")
+                .unwrap_err()
+                .status(),
+            501
+        );
+    }
+}

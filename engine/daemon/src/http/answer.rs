@@ -1,0 +1,137 @@
+//! What a handler gives back: a response, or the wish to take the connection over.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::os::fd::OwnedFd;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use drydock_api::Error;
+use hyper::body::{Bytes, Frame, SizeHint};
+use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::{Response, StatusCode};
+use serde_json::Value;
+use tokio::sync::mpsc;
+
+/// A body: nothing, bytes that are known, or pieces that come as time goes.
+pub enum Body {
+    /// No body and no content type.
+    Empty,
+    /// Known bytes; sent with a Content-Length.
+    Whole(Option<Bytes>),
+    /// Pieces, sent as chunks at once; the end of the channel is the end of the body.
+    Stream(mpsc::Receiver<Bytes>),
+}
+
+impl hyper::body::Body for Body {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        match &mut *self {
+            Body::Empty => Poll::Ready(None),
+            Body::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Body::Stream(pieces) => pieces
+                .poll_recv(context)
+                .map(|piece| piece.map(|bytes| Ok(Frame::data(bytes)))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(self, Body::Empty | Body::Whole(None))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Body::Empty | Body::Whole(None) => SizeHint::with_exact(0),
+            Body::Whole(Some(bytes)) => SizeHint::with_exact(bytes.len() as u64),
+            Body::Stream(_) => SizeHint::new(),
+        }
+    }
+}
+
+/// What happens to a connection that was taken over: gets the socket and the bytes that came after the
+/// request.
+pub type Takeover =
+    Box<dyn FnOnce(OwnedFd, Vec<u8>) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>;
+
+/// A connection that leaves HTTP.
+pub struct Hijack {
+    /// The head of the answer, written before `then` gets the socket.
+    pub head: Vec<u8>,
+    /// What happens then.
+    pub then: Takeover,
+}
+
+/// What a handler gives back.
+pub enum Answer {
+    /// A response.
+    Response(Response<Body>),
+    /// The connection leaves HTTP.
+    Hijack(Hijack),
+}
+
+impl Answer {
+    /// A status without a body.
+    pub fn status(status: StatusCode) -> Answer {
+        let mut response = Response::new(Body::Empty);
+        *response.status_mut() = status;
+        Answer::Response(response)
+    }
+
+    /// 204, the usual answer to a verb.
+    pub fn done() -> Answer {
+        Answer::status(StatusCode::NO_CONTENT)
+    }
+
+    /// 200 with a JSON document and, as Docker, a newline.
+    pub fn json(value: &Value) -> Answer {
+        Answer::json_with(StatusCode::OK, value)
+    }
+
+    /// A status with a JSON document.
+    pub fn json_with(status: StatusCode, value: &Value) -> Answer {
+        let mut text = value.to_string();
+        text.push('\n');
+        Answer::Response(with_type(
+            status,
+            "application/json",
+            Body::Whole(Some(text.into())),
+        ))
+    }
+
+    /// 200 with a stream of this content type.
+    pub fn stream(content_type: &'static str, pieces: mpsc::Receiver<Bytes>) -> Answer {
+        Answer::Response(with_type(
+            StatusCode::OK,
+            content_type,
+            Body::Stream(pieces),
+        ))
+    }
+
+    /// Docker's form of an error.
+    pub fn error(error: &Error) -> Answer {
+        let status =
+            StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        if *error == Error::NotModified {
+            return Answer::status(status);
+        }
+        Answer::Response(with_type(
+            status,
+            "application/json",
+            Body::Whole(Some(error.body().into())),
+        ))
+    }
+}
+
+fn with_type(status: StatusCode, content_type: &'static str, body: Body) -> Response<Body> {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+}
