@@ -9,7 +9,7 @@ use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::Path;
 use std::sync::Arc;
 
-use nix::unistd::{Group, chown};
+use nix::unistd::{Gid, chown};
 use tokio::net::UnixListener;
 
 use super::connection;
@@ -35,10 +35,20 @@ pub fn bind(path: &Path) -> io::Result<UnixListener> {
     remove_stale(path).map_err(named)?;
     let listener = UnixListener::bind(path).map_err(named)?;
     fs::set_permissions(path, fs::Permissions::from_mode(0o660)).map_err(named)?;
-    if let Ok(Some(group)) = Group::from_name(GROUP) {
-        chown(path, None, Some(group.gid)).map_err(|errno| named(errno.into()))?;
+    let groups = fs::read_to_string("/etc/group").unwrap_or_default();
+    if let Some(group) = group_id(&groups) {
+        chown(path, None, Some(group)).map_err(|errno| named(errno.into()))?;
     }
     Ok(listener)
+}
+
+/// The group's number in a group file (group(5)). Read here, because getgrnam(3) loads libraries, which a
+/// static program must not.
+fn group_id(groups: &str) -> Option<Gid> {
+    let line = groups
+        .lines()
+        .find_map(|line| line.strip_prefix(GROUP)?.strip_prefix(':'))?;
+    line.split(':').nth(1)?.parse().ok().map(Gid::from_raw)
 }
 
 fn remove_stale(path: &Path) -> io::Result<()> {
@@ -70,5 +80,17 @@ pub async fn serve(engine: Arc<Engine>, listener: UnixListener) {
                 tokio::time::sleep(std::time::Duration::from_millis(100)).await;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_group_is_found() {
+        let groups = "root:x:0:\ndrydock2:x:5:\ndrydock:x:997:ann,bob\n";
+        assert_eq!(group_id(groups), Some(Gid::from_raw(997)));
+        assert_eq!(group_id("root:x:0:\n"), None);
     }
 }
