@@ -350,7 +350,7 @@ fn split_option(option: &str) -> std::result::Result<(CString, CString), std::ff
 
 /// Hides paths: a file behind /dev/null, a directory behind an empty read-only file system that all share.
 fn mask(tree: &Tree, masked: &[String]) -> Result<()> {
-    let mut empty: Option<OwnedFd> = None;
+    let mut empty = None;
     for path in masked {
         let describe = || format!("failed to mask {path}");
         let place = match paths::open_in_root(
@@ -363,23 +363,29 @@ fn mask(tree: &Tree, masked: &[String]) -> Result<()> {
             Err(error) if is_absent(&error) => continue,
             Err(error) => return Err(format!("{}: {error}", describe())),
         };
-        let cover = if paths::is_directory(place.as_fd()).context(describe)? {
-            if empty.is_none() {
-                empty = Some(
-                    mounts::new_file_system(
-                        c"tmpfs",
-                        &[(c"nr_blocks", c"1"), (c"nr_inodes", c"1")],
-                        MountAttributes::READONLY,
-                    )
-                    .context(describe)?,
-                );
-            }
-            mounts::clone_of(empty.as_ref().unwrap_or(&place).as_fd(), false)
+        if paths::is_directory(place.as_fd()).context(describe)? {
+            cover_directory(&mut empty, &place).context(describe)?;
         } else {
-            null_device(tree).and_then(|null| mounts::clone_of(null.as_fd(), false))
-        };
-        mounts::attach(cover.context(describe)?.as_fd(), place.as_fd()).context(describe)?;
+            let null = null_device(tree).and_then(|null| mounts::clone_of(null.as_fd(), false));
+            mounts::attach(null.context(describe)?.as_fd(), place.as_fd()).context(describe)?;
+        }
     }
+    Ok(())
+}
+
+/// Covers a directory with the empty file system: the first time with itself, later with a clone of it,
+/// because kernels before 6.15 clone only what is attached.
+fn cover_directory(empty: &mut Option<OwnedFd>, place: &OwnedFd) -> io::Result<()> {
+    if let Some(empty) = empty {
+        return mounts::attach(
+            mounts::clone_of(empty.as_fd(), false)?.as_fd(),
+            place.as_fd(),
+        );
+    }
+    let options = [(c"nr_blocks", c"1"), (c"nr_inodes", c"1")];
+    let new = mounts::new_file_system(c"tmpfs", &options, MountAttributes::READONLY)?;
+    mounts::attach(new.as_fd(), place.as_fd())?;
+    *empty = Some(new);
     Ok(())
 }
 

@@ -114,8 +114,8 @@ fn masked_and_read_only_paths(bench: &Bench) -> Result<(), Failed> {
 }
 
 fn a_made_device_cannot_be_opened(bench: &Bench) -> Result<(), Failed> {
-    // A loop device and /dev/mem: the nodes can be made (Docker keeps CAP_MKNOD), not opened.
-    let script = "mknod /disk b 7 0 && mknod /mem c 1 1 && head -c 1 /disk; head -c 1 /mem; head -c 1 /dev/zero | wc -c";
+    // A loop device and its control device: the nodes can be made (Docker keeps CAP_MKNOD), not opened.
+    let script = "mknod /disk b 7 0 && mknod /control c 10 237 && head -c 1 /disk; head -c 1 /control; head -c 1 /dev/zero | wc -c";
     let (_, log) = bench.run(bench.script(script))?;
     assert_eq!(
         log.lines()
