@@ -6,6 +6,7 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::dockerfile_words::{expand, split, words};
 use crate::error::Error;
 
 /// The `config` object of an image, as the OCI image specification spells it.
@@ -49,12 +50,12 @@ fn apply(config: &mut Config, line: &str) -> Result<(), Error> {
                 object(config, "Labels").insert(key, json!(value));
             }
         }
-        "ONBUILD" => list(config, "OnBuild").push(json!(one("ONBUILD", rest)?)),
-        "STOPSIGNAL" => set(
-            config,
-            "StopSignal",
-            json!(signal(&words(config, rest)?.join(" "))?),
-        ),
+        "ONBUILD" => list(config, "OnBuild").push(json!(some("ONBUILD", rest)?)),
+        "STOPSIGNAL" => {
+            let signal = single(config, "STOPSIGNAL", rest)?;
+            check_signal(&signal)?;
+            set(config, "StopSignal", json!(signal));
+        }
         "USER" => set(config, "User", json!(single(config, "USER", rest)?)),
         "VOLUME" => {
             let volumes = match json_array(rest)? {
@@ -80,10 +81,6 @@ fn apply(config: &mut Config, line: &str) -> Result<(), Error> {
                 format!("{current}/{path}")
             });
             set(config, "WorkingDir", json!(path));
-        }
-        // Docker repeats the word as it was typed only if it is no instruction at all.
-        known @ ("ADD" | "ARG" | "COPY" | "FROM" | "MAINTAINER" | "RUN" | "SHELL") => {
-            return Err(invalid(format!("{known} is not a valid change command")));
         }
         _ => return Err(invalid(format!("{word} is not a valid change command"))),
     }
@@ -158,6 +155,16 @@ fn one<'a>(instruction: &str, text: &'a str) -> Result<&'a str, Error> {
     }
 }
 
+fn some<'a>(instruction: &str, text: &'a str) -> Result<&'a str, Error> {
+    if text.is_empty() {
+        Err(invalid(format!(
+            "{instruction} requires at least one argument"
+        )))
+    } else {
+        Ok(text)
+    }
+}
+
 /// One argument, which may have blanks in it, with variables filled in.
 fn single(config: &Config, instruction: &str, text: &str) -> Result<String, Error> {
     Ok(words(config, one(instruction, text)?)?.join(" "))
@@ -205,108 +212,6 @@ fn pairs(config: &Config, instruction: &str, text: &str) -> Result<Vec<(String, 
     raw.iter().map(pair).collect()
 }
 
-/// Words with quotes removed and variables filled in.
-fn words(config: &Config, text: &str) -> Result<Vec<String>, Error> {
-    split(text)
-        .iter()
-        .map(|word| expand(config, word))
-        .collect()
-}
-
-/// Splits at blanks outside quotes; the quotes stay.
-fn split(text: &str) -> Vec<String> {
-    let mut words = Vec::new();
-    let mut word = String::new();
-    let mut quote = None;
-    let mut letters = text.chars();
-    while let Some(letter) = letters.next() {
-        match (letter, quote) {
-            ('\\', None | Some('"')) => {
-                word.push(letter);
-                word.extend(letters.next());
-            }
-            (letter, None) if letter.is_whitespace() => {
-                if !word.is_empty() {
-                    words.push(std::mem::take(&mut word));
-                }
-            }
-            _ => {
-                match quote {
-                    None if letter == '"' || letter == '\'' => quote = Some(letter),
-                    Some(open) if letter == open => quote = None,
-                    _ => {}
-                }
-                word.push(letter);
-            }
-        }
-    }
-    if !word.is_empty() {
-        words.push(word);
-    }
-    words
-}
-
-/// Removes quotes and fills in `$NAME` and `${NAME}` from the environment set so far; unknown is empty.
-fn expand(config: &Config, word: &str) -> Result<String, Error> {
-    let mut result = String::new();
-    let mut quote = None;
-    let mut letters = word.chars().peekable();
-    while let Some(letter) = letters.next() {
-        match (letter, quote) {
-            ('\\', None | Some('"')) => match letters.next() {
-                // In double quotes a backslash stays, but before what it protects.
-                Some(next) if quote.is_some() && !matches!(next, '"' | '\\' | '$') => {
-                    result.extend(['\\', next])
-                }
-                Some(next) => result.push(next),
-                None => {}
-            },
-            ('$', None | Some('"')) => {
-                let name = variable(&mut letters, word)?;
-                result.push_str(&name.map_or("$".to_owned(), |name| value_of(config, &name)));
-            }
-            ('"' | '\'', None) => quote = Some(letter),
-            (_, Some(open)) if letter == open => quote = None,
-            _ => result.push(letter),
-        }
-    }
-    Ok(result)
-}
-
-/// The name after a `$`; None if there is none.
-fn variable(
-    letters: &mut std::iter::Peekable<std::str::Chars<'_>>,
-    word: &str,
-) -> Result<Option<String>, Error> {
-    let braces = letters.next_if_eq(&'{').is_some();
-    let mut name = String::new();
-    while let Some(letter) =
-        letters.next_if(|letter| letter.is_ascii_alphanumeric() || *letter == '_')
-    {
-        name.push(letter);
-    }
-    if braces && letters.next() != Some('}') {
-        return Err(invalid(format!(
-            "failed to process {word:?}: unsupported modifier in substitution"
-        )));
-    }
-    Ok((!name.is_empty()).then_some(name))
-}
-
-fn value_of(config: &Config, name: &str) -> String {
-    let prefix = format!("{name}=");
-    let entries = config
-        .get("Env")
-        .and_then(Value::as_array)
-        .map(Vec::as_slice)
-        .unwrap_or_default();
-    let value = entries
-        .iter()
-        .filter_map(Value::as_str)
-        .find_map(|entry| entry.strip_prefix(&prefix));
-    value.unwrap_or_default().to_owned()
-}
-
 /// `80`, `53/udp`, `8000-8003/tcp`.
 fn expose(config: &mut Config, text: &str) -> Result<(), Error> {
     let ports = words(config, text)?;
@@ -314,7 +219,9 @@ fn expose(config: &mut Config, text: &str) -> Result<(), Error> {
         return Err(invalid("EXPOSE requires at least one argument"));
     }
     for port in ports {
-        let (range, protocol) = port.split_once('/').unwrap_or((&port, "tcp"));
+        // A port of the host in front is allowed and says nothing.
+        let port = port.rsplit(':').next().unwrap_or_default();
+        let (range, protocol) = port.split_once('/').unwrap_or((port, "tcp"));
         let wrong = || invalid(format!("Invalid containerPort: {range}"));
         let protocol = protocol.to_ascii_lowercase();
         if !matches!(protocol.as_str(), "tcp" | "udp" | "sctp") {
@@ -334,7 +241,7 @@ fn expose(config: &mut Config, text: &str) -> Result<(), Error> {
 }
 
 /// A signal by name or number. Which numbers exist is for the container's start to say, as in Docker.
-fn signal(text: &str) -> Result<&str, Error> {
+fn check_signal(text: &str) -> Result<(), Error> {
     const NAMES: &str = " ABRT ALRM BUS CHLD CLD CONT FPE HUP ILL INT IO IOT KILL PIPE POLL PROF PWR QUIT SEGV \
         STKFLT STOP SYS TERM TRAP TSTP TTIN TTOU URG USR1 USR2 VTALRM WINCH XCPU XFSZ RTMIN RTMAX ";
     let name = text.to_ascii_uppercase();
@@ -345,7 +252,7 @@ fn signal(text: &str) -> Result<&str, Error> {
     if number
         || (!base.is_empty() && NAMES.contains(&format!(" {base} ")) && (base == name || real_time))
     {
-        return Ok(text);
+        return Ok(());
     }
     Err(invalid(format!("invalid signal: {text}")))
 }
@@ -404,7 +311,8 @@ fn retries(text: &str) -> Result<u32, Error> {
 
 /// A duration in Go's form (`1m30s`, `500ms`, `1.5h`), in nanoseconds.
 fn duration(name: &str, text: &str) -> Result<u64, Error> {
-    let wrong = || invalid(format!("Invalid duration for --{name}: {text:?}"));
+    let wrong = || invalid(format!("time: invalid duration {text:?}"));
+    let no_unit = || invalid(format!("time: missing unit in duration {text:?}"));
     let mut total = 0.0;
     let mut rest = text;
     if rest.is_empty() {
@@ -413,7 +321,7 @@ fn duration(name: &str, text: &str) -> Result<u64, Error> {
     while !rest.is_empty() {
         let digits = rest
             .find(|letter: char| !letter.is_ascii_digit() && letter != '.')
-            .ok_or_else(wrong)?;
+            .ok_or_else(no_unit)?;
         let number: f64 = rest[..digits].parse().map_err(|_| wrong())?;
         let unit_length = rest[digits..]
             .find(|letter: char| letter.is_ascii_digit())
@@ -504,6 +412,9 @@ mod tests {
                 "EXPOSE 1-3",
                 json!({"ExposedPorts": {"1/tcp": {}, "2/tcp": {}, "3/tcp": {}}}),
             ),
+            ("EXPOSE 8080:80", json!({"ExposedPorts": {"80/tcp": {}}})),
+            ("ENV a=${b:-c}", json!({"Env": ["a=c"]})),
+            ("USER a b", json!({"User": "a b"})),
             ("ENV a b c", json!({"Env": ["a=b c"]})),
             (
                 "HEALTHCHECK NONE",
@@ -530,7 +441,7 @@ mod tests {
     fn what_docker_refuses() {
         let cases = [
             ("RUN x", "RUN is not a valid change command"),
-            ("from x", "FROM is not a valid change command"),
+            ("from x", "from is not a valid change command"),
             ("nope", "nope is not a valid change command"),
             ("ENV a", "ENV must have two arguments"),
             (
@@ -546,6 +457,28 @@ mod tests {
             ("VOLUME []", "VOLUME requires at least one argument"),
             ("HEALTHCHECK CMD", "Missing command after HEALTHCHECK CMD"),
             ("", "file with no instructions"),
+            ("STOPSIGNAL", "STOPSIGNAL requires exactly one argument"),
+            ("ONBUILD", "ONBUILD requires at least one argument"),
+            ("EXPOSE 80/foo", "Invalid proto: foo"),
+            ("EXPOSE 3-1", "Invalid containerPort: 3-1"),
+            (
+                "HEALTHCHECK foo",
+                "Unknown type \"FOO\" in HEALTHCHECK (try CMD)",
+            ),
+            ("HEALTHCHECK --nope=1 CMD x", "unknown flag: --nope"),
+            (
+                "HEALTHCHECK --interval=1us CMD x",
+                "Interval \"interval\" cannot be less than 1ms",
+            ),
+            (
+                "HEALTHCHECK --interval=5 CMD x",
+                "time: missing unit in duration \"5\"",
+            ),
+            ("ENV =x", "ENV names can not be blank"),
+            (
+                "ENV a=b c",
+                "Syntax error - can't find = in \"c\". Must be of the form: name=value",
+            ),
         ];
         for (change, text) in cases {
             assert_eq!(config(&[change]).unwrap_err(), text, "{change}");

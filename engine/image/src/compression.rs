@@ -106,7 +106,7 @@ struct Bounded<D> {
 
 impl<D: Decoder> Read for Bounded<D> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.decoder.read(buffer)?;
+        let count = self.decoder.read(buffer).map_err(in_our_words)?;
         self.produced += count as u64;
         if self.produced > RATIO_FREE_BYTES.max(self.decoder.consumed().saturating_mul(RATIO_MAX)) {
             return Err(io::Error::new(
@@ -115,6 +115,15 @@ impl<D: Decoder> Read for Bounded<D> {
             ));
         }
         Ok(count)
+    }
+}
+
+/// Each library has its own text for an input that ends too early; Docker has one.
+fn in_our_words(error: io::Error) -> io::Error {
+    if error.kind() == io::ErrorKind::UnexpectedEof {
+        crate::tape::cut()
+    } else {
+        error
     }
 }
 
@@ -176,7 +185,7 @@ impl<R: Read> Zstd<R> {
                         return Err(io::ErrorKind::UnexpectedEof.into());
                     }
                 }
-                Err(error) => return Err(invalid(error)),
+                Err(error) => return Err(zstd_error(error)),
             }
         }
         Ok(false)
@@ -193,6 +202,18 @@ impl<R: Read> Zstd<R> {
     }
 }
 
+/// An error of the zstd library, which hides that of the reader deep inside.
+fn zstd_error(error: FrameDecoderError) -> io::Error {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
+    while let Some(inner) = cause {
+        match inner.downcast_ref::<io::Error>() {
+            Some(read) if read.kind() == io::ErrorKind::UnexpectedEof => return crate::tape::cut(),
+            _ => cause = inner.source(),
+        }
+    }
+    invalid(error)
+}
+
 fn invalid(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, error)
 }
@@ -206,7 +227,7 @@ impl<R: Read> Read for Zstd<R> {
                     let strategy = BlockDecodingStrategy::UptoBlocks(1);
                     self.decoder
                         .decode_blocks(&mut self.source, strategy)
-                        .map_err(invalid)?;
+                        .map_err(zstd_error)?;
                 }
                 let count = self.decoder.read(buffer)?;
                 if count > 0 || buffer.is_empty() {
@@ -258,7 +279,10 @@ mod tests {
     #[test]
     fn xz_is_read_and_checked() {
         assert_eq!(unpacked(XZ).unwrap(), b"hello\n");
-        assert!(unpacked(&XZ[..XZ.len() - 20]).is_err());
+        assert_eq!(
+            unpacked(&XZ[..XZ.len() - 20]).unwrap_err().to_string(),
+            "unexpected EOF"
+        );
         let mut wrong = XZ.to_vec();
         wrong[30] ^= 1;
         assert!(unpacked(&wrong).is_err());
@@ -280,7 +304,13 @@ mod tests {
     #[test]
     fn damage_in_gzip_is_found() {
         let whole = gzip(&b"hello".repeat(1000));
-        assert!(unpacked(&whole[..whole.len() - 9]).is_err());
+        for length in [5, 20, whole.len() - 9, whole.len() - 3] {
+            assert_eq!(
+                unpacked(&whole[..length]).unwrap_err().to_string(),
+                "unexpected EOF",
+                "{length}"
+            );
+        }
         let mut wrong = whole.clone();
         let checksum = wrong.len() - 6;
         wrong[checksum] ^= 1;
@@ -296,6 +326,13 @@ mod tests {
             b"hello\nhello\n"
         );
         assert!(unpacked(&[ZSTD, &skippable[..9]].concat()).is_err());
+        for length in [7, 12, ZSTD.len() - 2] {
+            assert_eq!(
+                unpacked(&ZSTD[..length]).unwrap_err().to_string(),
+                "unexpected EOF",
+                "{length}"
+            );
+        }
         let mut wrong = ZSTD.to_vec();
         wrong[10] ^= 1;
         assert!(

@@ -43,6 +43,7 @@ mod blob;
 mod changes;
 mod compression;
 pub mod digest;
+mod dockerfile_words;
 mod durable;
 pub mod error;
 pub mod image;

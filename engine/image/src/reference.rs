@@ -416,3 +416,227 @@ fn check_digest(text: &str) -> Result<(), ParseError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A row of 64 hexadecimal digits.
+    fn hex() -> String {
+        "0123456789abcdef".repeat(4)
+    }
+
+    /// What is typed, the full form, the familiar form. The familiar form is what `docker inspect` of a
+    /// missing image repeats ("No such image: …") in Docker 28.5, but for the added tag.
+    #[test]
+    fn what_is_accepted() {
+        let digest = format!("sha256:{}", hex());
+        let long = "a".repeat(255);
+        let cases = [
+            ("busybox", "docker.io/library/busybox", "busybox"),
+            (
+                "busybox:1.36",
+                "docker.io/library/busybox:1.36",
+                "busybox:1.36",
+            ),
+            ("library/busybox", "docker.io/library/busybox", "busybox"),
+            ("docker.io/busybox", "docker.io/library/busybox", "busybox"),
+            (
+                "docker.io/library/busybox:latest",
+                "docker.io/library/busybox:latest",
+                "busybox:latest",
+            ),
+            (
+                "index.docker.io/busybox",
+                "docker.io/library/busybox",
+                "busybox",
+            ),
+            ("index.docker.io/team/app", "docker.io/team/app", "team/app"),
+            ("team/app", "docker.io/team/app", "team/app"),
+            ("library/a/b", "docker.io/library/a/b", "library/a/b"),
+            ("a/b/c/d", "docker.io/a/b/c/d", "a/b/c/d"),
+            ("localhost/x", "localhost/x", "localhost/x"),
+            (
+                "localhost:5000/x:y",
+                "localhost:5000/x:y",
+                "localhost:5000/x:y",
+            ),
+            ("LOCALHOST/x", "LOCALHOST/x", "LOCALHOST/x"),
+            ("Foo/bar", "Foo/bar", "Foo/bar"),
+            ("quay.io/x", "quay.io/x", "quay.io/x"),
+            ("registry:5000/x", "registry:5000/x", "registry:5000/x"),
+            ("127.0.0.1:5000/x", "127.0.0.1:5000/x", "127.0.0.1:5000/x"),
+            ("[::1]:5000/x", "[::1]:5000/x", "[::1]:5000/x"),
+            ("[fe80::1]/x:t", "[fe80::1]/x:t", "[fe80::1]/x:t"),
+            // Not a domain after all, so it is part of the path and there is no domain.
+            ("foo_bar.com/x", "foo_bar.com/x", "foo_bar.com/x"),
+            // A port without a slash behind it is a tag.
+            (
+                "localhost:5000",
+                "docker.io/library/localhost:5000",
+                "localhost:5000",
+            ),
+            ("quay.io", "docker.io/library/quay.io", "quay.io"),
+            (
+                "a.b_c__d---e",
+                "docker.io/library/a.b_c__d---e",
+                "a.b_c__d---e",
+            ),
+            ("0a1", "docker.io/library/0a1", "0a1"),
+            ("x:_A.b-c", "docker.io/library/x:_A.b-c", "x:_A.b-c"),
+            ("sha256:abc", "docker.io/library/sha256:abc", "sha256:abc"),
+        ];
+        for (typed, full, familiar) in cases {
+            let reference =
+                Reference::parse(typed).unwrap_or_else(|error| panic!("{typed}: {error}"));
+            assert_eq!(reference.to_string(), full, "{typed}");
+            assert_eq!(reference.familiar(), familiar, "{typed}");
+            // Both forms mean the same again.
+            assert_eq!(Reference::parse(full), Ok(reference.clone()), "{typed}");
+            assert_eq!(Reference::parse(familiar), Ok(reference), "{typed}");
+        }
+        for typed in [
+            format!("busybox@{digest}"),
+            format!("busybox:1@{digest}"),
+            format!("x.io/{long}"),
+        ] {
+            assert_eq!(Reference::parse(&typed).unwrap().familiar(), typed);
+        }
+        assert!(
+            Reference::parse(&"a".repeat(247)).is_ok(),
+            "with library/ in front it is 255 long"
+        );
+        assert!(Reference::parse(&format!("x:{}", "t".repeat(128))).is_ok());
+        assert!(Reference::parse(&format!("x@sha512:{0}{0}", hex())).is_ok());
+    }
+
+    /// What is typed and Docker 28.5's answer.
+    #[test]
+    fn what_is_refused() {
+        const FORMAT: &str = "invalid reference format";
+        const LONG: &str = "repository name must not be more than 255 characters";
+        let hex = hex();
+        let cases = [
+            (String::new(), FORMAT),
+            (" ".into(), FORMAT),
+            ("busy box".into(), FORMAT),
+            ("busybox ".into(), FORMAT),
+            ("busybox:".into(), FORMAT),
+            ("busybox@".into(), FORMAT),
+            (":tag".into(), FORMAT),
+            ("-x".into(), FORMAT),
+            ("x-".into(), FORMAT),
+            ("a___b".into(), FORMAT),
+            ("a..b".into(), FORMAT),
+            ("a._b".into(), FORMAT),
+            ("a//b".into(), FORMAT),
+            ("/a".into(), FORMAT),
+            ("a/".into(), FORMAT),
+            ("a:b:c".into(), FORMAT),
+            ("a:-b".into(), FORMAT),
+            ("a:b/c".into(), FORMAT),
+            ("foo_bar.com:80/x".into(), FORMAT),
+            ("-x.com:80/x".into(), FORMAT),
+            ("[]:5000/x".into(), FORMAT),
+            ("[::1/x".into(), FORMAT),
+            ("x.io:/y".into(), FORMAT),
+            ("ü".into(), FORMAT),
+            ("busybox@latest".into(), FORMAT),
+            ("busybox@sha256:abc".into(), FORMAT),
+            (format!("x:{}", "t".repeat(129)), FORMAT),
+            (format!("busybox@sha256:{hex}@sha256:{hex}"), FORMAT),
+            (
+                "Busybox".into(),
+                "invalid reference format: repository name (library/Busybox) must be lowercase",
+            ),
+            (
+                "library/Busybox:1".into(),
+                "invalid reference format: repository name (library/Busybox) must be lowercase",
+            ),
+            (
+                "foo.com/Bar".into(),
+                "invalid reference format: repository name (Bar) must be lowercase",
+            ),
+            (
+                "x/É:Tag".into(),
+                "invalid reference format: repository name (x/É) must be lowercase",
+            ),
+            (
+                format!("busybox@SHA256:{hex}"),
+                "invalid reference format: repository name (library/busybox@SHA256) must be lowercase",
+            ),
+            (format!("busybox@md5:{hex}"), "unsupported digest algorithm"),
+            (
+                format!("busybox@sha256:{hex}00"),
+                "invalid checksum digest length",
+            ),
+            (
+                format!("busybox@sha256:{}F", &hex[1..]),
+                "invalid checksum digest format",
+            ),
+            ("a".repeat(248), LONG),
+            (format!("x.io/{}", "a".repeat(256)), LONG),
+        ];
+        for (typed, text) in cases {
+            let error = Reference::parse(&typed).expect_err(&typed);
+            assert_eq!(error.to_string(), text, "{typed:?}");
+        }
+        let error = Reference::parse(&hex).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            format!("invalid repository name ({hex}), cannot specify 64-byte hexadecimal strings")
+        );
+    }
+
+    #[test]
+    fn parts() {
+        let reference = Reference::parse("localhost:5000/team/app:v1").unwrap();
+        assert_eq!(reference.domain(), "localhost:5000");
+        assert_eq!(reference.path(), "team/app");
+        assert_eq!((reference.tag(), reference.digest()), (Some("v1"), None));
+        assert_eq!(reference.name(), "localhost:5000/team/app");
+        assert_eq!(
+            reference.with_tag("v2").unwrap().familiar(),
+            "localhost:5000/team/app:v2"
+        );
+        assert_eq!(reference.with_tag("-"), Err(ParseError::Format));
+    }
+
+    #[test]
+    fn the_default_tag() {
+        let digest = format!("sha256:{}", hex());
+        let with_default = |typed: &str| {
+            Reference::parse(typed)
+                .unwrap()
+                .with_default_tag()
+                .familiar()
+        };
+        assert_eq!(with_default("busybox"), "busybox:latest");
+        assert_eq!(with_default("busybox:1"), "busybox:1");
+        assert_eq!(
+            with_default(&format!("busybox@{digest}")),
+            format!("busybox@{digest}")
+        );
+        let both = Reference::parse(&format!("busybox:1@{digest}")).unwrap();
+        assert_eq!(both.favour_digest().familiar(), format!("busybox@{digest}"));
+    }
+
+    #[test]
+    fn whole_ids_are_digests() {
+        let digest = format!("sha256:{}", hex());
+        assert_eq!(
+            AnyReference::parse(&hex()),
+            Ok(AnyReference::Digest(digest.clone()))
+        );
+        assert_eq!(
+            AnyReference::parse(&digest),
+            Ok(AnyReference::Digest(digest))
+        );
+        let prefix = &hex()[..12];
+        assert_eq!(
+            AnyReference::parse(prefix),
+            Reference::parse(prefix).map(AnyReference::Named)
+        );
+        assert!(AnyReference::parse(&hex().to_uppercase()).is_err());
+    }
+}

@@ -22,10 +22,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, TryLockError};
-use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
 
 use crate::blob::{Blobs, StagedBlob};
 use crate::digest::Digest;
@@ -442,19 +442,25 @@ fn make_directory(path: &Path) -> Result<(), Error> {
         .context("create", path)
 }
 
+/// Locks the store. A lock that is held is waited for a little: a daemon that is just ending still has it,
+/// and so has a process between fork and exec of one that has ended.
 fn lock(path: &Path) -> Result<File, Error> {
+    const ATTEMPTS: u32 = 100;
     let file = File::options()
         .create(true)
         .truncate(false)
         .write(true)
         .open(path)
         .context("open", path)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(Error::System(format!(
-            "{} is held by another process\nhint: is a daemon with the same data root running?",
-            path.display()
-        ))),
-        Err(TryLockError::Error(error)) => Err::<File, io::Error>(error).context("lock", path),
+    for _ in 0..ATTEMPTS {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(10)),
+            Err(TryLockError::Error(error)) => return Err(error).context("lock", path),
+        }
     }
+    Err(Error::System(format!(
+        "{} is held by another process\nhint: is a daemon with the same data root running?",
+        path.display()
+    )))
 }

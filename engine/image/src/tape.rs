@@ -473,3 +473,7 @@ fn invalid() -> io::Error {
 pub(crate) fn cut() -> io::Error {
     io::Error::new(io::ErrorKind::UnexpectedEof, "unexpected EOF")
 }
+
+#[cfg(test)]
+#[path = "tape_tests.rs"]
+mod tests;

@@ -67,13 +67,12 @@ pub fn unpack_main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
 /// Forks into the namespaces and waits. A fork, because a PID namespace begins with a child.
 fn start(directory: &Path) -> io::Result<u8> {
     descriptors::close_range(3, i32::MAX)?;
-    let target: OwnedFd = File::open(directory)?.into();
     let namespaces = CloneFlags::CLONE_NEWNS
         | CloneFlags::CLONE_NEWPID
         | CloneFlags::CLONE_NEWNET
         | CloneFlags::CLONE_NEWIPC;
     match fork_into(namespaces, None, false)? {
-        Side::Child => exit_now(match confine_and_unpack(target) {
+        Side::Child => exit_now(match confine_and_unpack(directory) {
             Ok(()) => 0,
             Err(error) => {
                 eprintln!("{error}");
@@ -92,11 +91,11 @@ fn start(directory: &Path) -> io::Result<u8> {
     }
 }
 
-fn confine_and_unpack(target: OwnedFd) -> io::Result<()> {
+fn confine_and_unpack(directory: &Path) -> io::Result<()> {
     // If the process that waits for this one is killed, nobody needs the result.
     prctl::set_pdeathsig(Signal::SIGKILL)?;
-    enter(target)?;
-    give_up_privileges()?;
+    enter(directory).map_err(|error| step("make the target the root", error))?;
+    give_up_privileges().map_err(|error| step("give up privileges", error))?;
     umask(Mode::empty());
     let directory: OwnedFd = File::open("/")?.into();
     // Not through `io::stdout`, which looks for line ends in what it writes.
@@ -104,8 +103,13 @@ fn confine_and_unpack(target: OwnedFd) -> io::Result<()> {
     extract(&mut io::stdin().lock(), directory, skeleton, true)
 }
 
+/// The sandbox failed, not the archive: the message has to say so.
+fn step(what: &str, error: io::Error) -> io::Error {
+    io::Error::other(format!("the unpacker's sandbox: {what}: {error}"))
+}
+
 /// Makes the target the root of the mount namespace, and the only thing in it.
-fn enter(target: OwnedFd) -> io::Result<()> {
+fn enter(directory: &Path) -> io::Result<()> {
     let host = File::open("/")?;
     // Else the mounts below would appear on the host as well.
     mounts::change(
@@ -116,6 +120,8 @@ fn enter(target: OwnedFd) -> io::Result<()> {
             ..Change::default()
         },
     )?;
+    // Opened only here: a mount of the old namespace cannot be cloned into the new one.
+    let target = File::open(directory)?;
     let mount = mounts::clone_of(target.as_fd(), false)?;
     let set =
         MountAttributes::NO_DEVICES | MountAttributes::NO_SET_ID | MountAttributes::NO_EXECUTE;

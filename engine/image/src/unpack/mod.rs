@@ -60,9 +60,7 @@ pub(crate) fn run(
         Unpacker::InProcess => {
             let directory = root.try_clone().context("open", &files)?;
             let own = nix::unistd::geteuid().is_root();
-            extract::extract(archive, directory.into(), output, own)
-                .map_err(source_error)
-                .map_err(message)?;
+            extract::extract(archive, directory.into(), output, own).map_err(message)?;
         }
         Unpacker::Child { program } => run_child(program, archive, &files, output)?,
     }
@@ -97,7 +95,7 @@ fn run_child(
         .context("wait for the unpacker in", files)?;
     if let Err(Feeding::Source(error)) = fed {
         // Whatever the child made of the part it got.
-        return Err(message(source_error(error)));
+        return Err(message(error));
     }
     if output.status.success() && fed.is_ok() {
         return Ok(());
@@ -118,15 +116,6 @@ fn run_child(
             output.status
         ))),
         false => Err(Error::System(text)),
-    }
-}
-
-/// A decompressor says in its own words that its input ended; Docker has one text for it.
-fn source_error(error: io::Error) -> io::Error {
-    if error.kind() == io::ErrorKind::UnexpectedEof {
-        crate::tape::cut()
-    } else {
-        error
     }
 }
 
