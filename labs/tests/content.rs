@@ -188,10 +188,15 @@ fn content(lab: &Lab, place: &Place) -> Result<(), Failed> {
     add_malformed(folder.path(), lab)?;
 
     let results = grade::grade(lab, folder.path(), place, 1, &mut |text| println!("{text}"))?;
-    check(
-        results.exit_code() == 1,
-        format!("exit code {}", results.exit_code()),
-    )?;
+    let error = results
+        .submissions
+        .iter()
+        .flat_map(|result| &result.tasks)
+        .find(|task| task.verdict == Verdict::Error);
+    if let Some(task) = error {
+        return Err(format!("the grader could not find out: {}", task.message).into());
+    }
+    check(results.exit_code() == 1, "the exit code should be 1")?;
     let all = |result: &SubmissionResult, wanted: Verdict| result.verdicts().all(|v| v == wanted);
     let mut faults = Vec::new();
     for result in &results.submissions {
