@@ -14,7 +14,7 @@ use hyper::StatusCode;
 use serde_json::Value;
 
 use super::exec::{self, ExecState, Instance};
-use super::{Container, attach, kill, security, spec};
+use super::{Container, attach, kill, security, spec, start};
 use crate::engine::Engine;
 use crate::http::{Answer, Hijack, Request};
 
@@ -77,6 +77,10 @@ fn claim(container: &Container, instance: &Instance) -> Result<(), Error> {
             known.state = ExecState::Starting;
             Ok(())
         }
+        Some(known) if known.is_running() => Err(Error::Conflict(format!(
+            "exec command {} is already running",
+            instance.id
+        ))),
         _ => Err(Error::Conflict(format!(
             "exec command {} has already run",
             instance.id
@@ -188,16 +192,12 @@ async fn ask(
 }
 
 fn refused(error: &StartError) -> (Error, i32) {
-    let text =
-        format!("OCI runtime exec failed: exec failed: unable to start container process: {error}");
+    let text = error.message.as_str();
     match error.kind {
         StartErrorKind::NotFound => (Error::invalid(text), 127),
         StartErrorKind::NotExecutable => (Error::invalid(text), 126),
         // Docker finds an unknown user before it asks the runtime.
-        StartErrorKind::Other if error.message.starts_with("unable to find") => {
-            (Error::invalid(error), 126)
-        }
-        StartErrorKind::Other => (Error::invalid(text), 126),
+        StartErrorKind::Other => (Error::invalid(start::user_error(text).unwrap_or(text)), 126),
     }
 }
 

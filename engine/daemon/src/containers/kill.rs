@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use drydock_api::Error;
-use drydock_shim::protocol::RequestBody;
+use drydock_shim::protocol::{Answer, RequestBody};
 
 use super::{Container, Status, signals};
 use crate::engine::Engine;
-use crate::http::{Answer, Request};
+use crate::http::{Answer as HttpAnswer, Request};
 
 /// SIGKILL.
 pub const KILL: i32 = 9;
@@ -17,7 +17,7 @@ pub const KILL: i32 = 9;
 ///
 /// # Errors
 /// 400 for a bad signal, 404, and 409 when it does not run; all texts begin with what was tried, as Docker's.
-pub async fn handle(engine: &Arc<Engine>, request: &Request) -> Result<Answer, Error> {
+pub async fn handle(engine: &Arc<Engine>, request: &Request) -> Result<HttpAnswer, Error> {
     let failed = |error: Error| {
         Error::from_status(
             error.status(),
@@ -48,7 +48,7 @@ pub async fn handle(engine: &Arc<Engine>, request: &Request) -> Result<Answer, E
             );
         }
     }
-    Ok(Answer::done())
+    Ok(HttpAnswer::done())
 }
 
 /// A user's signal: the restart policy does not apply to an end that follows from it.
@@ -99,5 +99,9 @@ pub async fn send(engine: &Engine, container: &Container, signal: i32) -> Result
         "kill",
         &[("signal", &signal.to_string())],
     );
-    shim.order(RequestBody::Kill { signal }, &[]).await
+    match shim.ask(RequestBody::Kill { signal }, &[]).await? {
+        Answer::Done => Ok(()),
+        // PID 1 has ended, and the shim is about to say so.
+        _ => Err(not_running(&container.id)),
+    }
 }

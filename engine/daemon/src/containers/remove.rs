@@ -85,25 +85,18 @@ async fn force_end(engine: &Arc<Engine>, container: &Arc<Container>) -> Result<(
     ends.mark_unchanged();
     // A start that is under way is waited for.
     drop(container.lifecycle.lock().await);
-    match kill::user_signal(engine, container, kill::KILL).await {
-        Err(error) if container.snapshot().is_running() => return Err(error),
-        // It has ended by itself.
-        Err(_) => return Ok(()),
-        Ok(()) => {}
-    }
+    // A signal that cannot be sent most often means that the end is being told at this moment.
+    let sent = kill::user_signal(engine, container, kill::KILL).await;
     if !container.snapshot().is_running() {
         return Ok(());
     }
-    if tokio::time::timeout(PATIENCE, ends.changed())
-        .await
-        .is_err()
-    {
-        return Err(Error::system(format!(
-            "could not kill container {}: it has not ended after SIGKILL",
-            container.id
-        )));
+    if tokio::time::timeout(PATIENCE, ends.changed()).await.is_ok() {
+        return Ok(());
     }
-    Ok(())
+    sent.and(Err(Error::system(format!(
+        "could not kill container {}: it has not ended after SIGKILL",
+        container.id
+    ))))
 }
 
 /// Takes a container that does not run away. The caller holds its lifecycle lock.

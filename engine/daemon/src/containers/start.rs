@@ -128,17 +128,40 @@ impl From<std::io::Error> for Failure {
 
 /// Docker's status, text and code for a program that did not start.
 fn refused(error: &StartError) -> Failure {
-    let program = |exit_code| Failure {
-        error: Error::invalid(format!(
-            "{CREATE_FAILED}unable to start container process: error during container init: {error}"
-        )),
-        exit_code,
-    };
-    match error.kind {
-        StartErrorKind::NotFound => program(127),
-        StartErrorKind::NotExecutable => program(126),
-        StartErrorKind::Other => Error::system(error).into(),
+    let text = error.message.as_str();
+    if let Some(text) = user_error(text) {
+        return Error::system(text).into();
     }
+    let why = text.strip_prefix(SHIM_FAILED).unwrap_or(text);
+    let text = format!(
+        "{CREATE_FAILED}unable to start container process: error during container init: {why}"
+    );
+    let exit_code = match error.kind {
+        StartErrorKind::NotFound => 127,
+        StartErrorKind::NotExecutable => 126,
+        StartErrorKind::Other => return Error::system(text).into(),
+    };
+    Failure {
+        error: Error::invalid(text),
+        exit_code,
+    }
+}
+
+/// What the shim's own texts begin with.
+const SHIM_FAILED: &str = "failed to create task for container: unable to start container process: error during container init: ";
+
+/// The part of a text about a user or group that does not exist. Docker looks for those before it asks the
+/// runtime, so its text has nothing before it.
+pub fn user_error(text: &str) -> Option<&str> {
+    const BEGINNINGS: [&str; 3] = [
+        "unable to find user ",
+        "unable to find group ",
+        "uids and gids must be in range",
+    ];
+    BEGINNINGS
+        .iter()
+        .find_map(|words| text.find(words))
+        .and_then(|at| text.get(at..))
 }
 
 async fn attempt(
