@@ -6,5 +6,11 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    drydock_cli::main(std::env::args_os())
+    let mut arguments = std::env::args_os().skip(1);
+    match arguments.next().as_deref().and_then(std::ffi::OsStr::to_str) {
+        Some("daemon") => drydock_daemon::main(arguments),
+        Some("spawner") => drydock_shim::spawner_main(),
+        Some("unpack") => drydock_image::unpack_main(arguments),
+        _ => drydock_cli::main(std::env::args_os()),
+    }
 }
