@@ -17,9 +17,14 @@ pub fn escape(text: &str) -> String {
     result
 }
 
-/// Escapes one part of a path: a name may hold anything the user typed.
+/// Escapes a name in a path. It may hold anything the user typed; the slashes, colons and at signs of image
+/// names stay, as the stock client sends them.
 pub fn path_part(text: &str) -> String {
-    escape(text).replace('+', "%20")
+    escape(text)
+        .replace('+', "%20")
+        .replace("%2F", "/")
+        .replace("%3A", ":")
+        .replace("%40", "@")
 }
 
 /// A query under construction.
@@ -56,6 +61,15 @@ impl Query {
     /// `?a=1&b=2` behind a path.
     pub fn on(self, path: &str) -> String {
         format!("{path}{}", self.0)
+    }
+}
+
+/// Checks one `--filter`.
+pub fn check_filter(text: &str) -> Result<(), String> {
+    if text.contains('=') {
+        Ok(())
+    } else {
+        Err("bad format of filter (expected name=value)".to_string())
     }
 }
 

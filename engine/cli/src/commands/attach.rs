@@ -21,17 +21,17 @@ pub fn run(context: &Context, matches: &Matches) -> Outcome {
     let is = |what: &str| state["State"][what].as_bool().unwrap_or(false);
     if !is("Running") {
         return Err(Failure::new(
-            "cannot attach to a stopped container, start it first",
+            "You cannot attach to a stopped container, start it first",
         ));
     }
     if is("Paused") {
         return Err(Failure::new(
-            "cannot attach to a paused container, unpause it first",
+            "You cannot attach to a paused container, unpause it first",
         ));
     }
     if is("Restarting") {
         return Err(Failure::new(
-            "cannot attach to a restarting container, wait until it is running",
+            "You cannot attach to a restarting container, wait until it is running",
         ));
     }
     let set = |what: &str| state["Config"][what].as_bool().unwrap_or(false);

@@ -13,7 +13,7 @@ pub const STOP: &[Flag] = &[
     Flag::int("timeout", "Seconds to wait before SIGKILL").short('t'),
 ];
 
-/// Does `act` to each; prints what it gives on stdout and what fails on stderr.
+/// Does `act` to each; prints what it gives, and returns what failed.
 fn each(
     matches: &Matches,
     mut act: impl FnMut(&str) -> Result<Option<String>, drydock_client::Error>,
@@ -23,22 +23,22 @@ fn each(
         match act(name) {
             Ok(Some(line)) => output::line(&line)?,
             Ok(None) => {}
-            Err(error) if error.is_connect() => return Err(error.into()),
             Err(error) => errors.push(error),
         }
-    }
-    for error in &errors {
-        output::error_line(&error.to_string());
     }
     Ok(errors)
 }
 
 fn code(errors: &[drydock_client::Error]) -> Outcome {
     if errors.is_empty() {
-        Ok(0)
-    } else {
-        Err(Failure::silent(1))
+        return Ok(0);
     }
+    let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    let unreachable = errors.iter().any(drydock_client::Error::is_connect);
+    Err(Failure {
+        unreachable,
+        ..Failure::new(lines.join("\n"))
+    })
 }
 
 fn stop_query(matches: &Matches) -> Query {
@@ -99,6 +99,9 @@ pub fn remove(context: &Context, matches: &Matches) -> Outcome {
         Ok(Some(name.to_string()))
     })?;
     if force && errors.iter().all(|error| error.status() == Some(404)) {
+        errors
+            .iter()
+            .for_each(|error| output::error_line(&error.to_string()));
         return Ok(0);
     }
     code(&errors)

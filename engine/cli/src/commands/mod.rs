@@ -1,13 +1,21 @@
 //! The commands: one table, from which the dispatch, the help pages and the overview are made.
 
+mod about;
 mod attach;
 mod create;
+mod events;
 mod exec;
+mod images;
+mod inspect;
 mod lifecycle;
+mod logs;
+mod ps;
 mod pull;
+mod rows;
 mod run;
 mod start;
 mod trace;
+mod transfer;
 
 use crate::failure::{Failure, Outcome};
 use crate::flags::{Flag, Matches};
@@ -149,6 +157,123 @@ pub const COMMANDS: &[Command] = &[
         words: (1, 1),
         interspersed: true,
         run: attach::run,
+    },
+    Command {
+        names: &["ps", "container ls", "container list", "container ps"],
+        usage: "[OPTIONS]",
+        about: "List containers",
+        flags: &[ps::FLAGS],
+        words: (0, 0),
+        interspersed: true,
+        run: ps::run,
+    },
+    Command {
+        names: &["logs", "container logs"],
+        usage: "[OPTIONS] CONTAINER",
+        about: "Show what a container has written",
+        flags: &[logs::FLAGS],
+        words: (1, 1),
+        interspersed: true,
+        run: logs::run,
+    },
+    Command {
+        names: &["inspect"],
+        usage: "[OPTIONS] NAME|ID [NAME|ID...]",
+        about: "Show everything about containers and images",
+        flags: &[inspect::FLAGS],
+        words: (1, MANY),
+        interspersed: true,
+        run: inspect::run,
+    },
+    Command {
+        names: &["container inspect"],
+        usage: "[OPTIONS] CONTAINER [CONTAINER...]",
+        about: "Show everything about containers",
+        flags: &[inspect::CONTAINER_FLAGS],
+        words: (1, MANY),
+        interspersed: true,
+        run: inspect::containers,
+    },
+    Command {
+        names: &["image inspect"],
+        usage: "[OPTIONS] IMAGE [IMAGE...]",
+        about: "Show everything about images",
+        flags: &[inspect::IMAGE_FLAGS],
+        words: (1, MANY),
+        interspersed: true,
+        run: inspect::images,
+    },
+    Command {
+        names: &["images", "image ls", "image list"],
+        usage: "[OPTIONS] [REPOSITORY[:TAG]]",
+        about: "List images",
+        flags: &[images::FLAGS],
+        words: (0, 1),
+        interspersed: true,
+        run: images::run,
+    },
+    Command {
+        names: &["load", "image load"],
+        usage: "[OPTIONS]",
+        about: "Load images from an archive",
+        flags: &[transfer::LOAD],
+        words: (0, 0),
+        interspersed: true,
+        run: transfer::load,
+    },
+    Command {
+        names: &["import", "image import"],
+        usage: "[OPTIONS] file|URL|- [REPOSITORY[:TAG]]",
+        about: "Make an image of a file system archive",
+        flags: &[transfer::IMPORT],
+        words: (1, MANY),
+        interspersed: true,
+        run: transfer::import,
+    },
+    Command {
+        names: &["tag", "image tag"],
+        usage: "SOURCE_IMAGE[:TAG] TARGET_IMAGE[:TAG]",
+        about: "Give an image one more name",
+        flags: &[],
+        words: (2, 2),
+        interspersed: true,
+        run: transfer::tag,
+    },
+    Command {
+        names: &["rmi", "image rm", "image remove"],
+        usage: "[OPTIONS] IMAGE [IMAGE...]",
+        about: "Remove images",
+        flags: &[transfer::REMOVE],
+        words: (1, MANY),
+        interspersed: true,
+        run: transfer::remove,
+    },
+    Command {
+        names: &["events", "system events"],
+        usage: "[OPTIONS]",
+        about: "Show what happens in the engine, as it happens",
+        flags: &[events::FLAGS],
+        words: (0, 0),
+        interspersed: true,
+        run: events::run,
+    },
+    Command {
+        names: &["version"],
+        usage: "[OPTIONS]",
+        about: "Show the versions of client and engine",
+        flags: &[about::FLAGS],
+        words: (0, 0),
+        interspersed: true,
+        run: about::version,
+    },
+    Command {
+        names: &["info", "system info"],
+        usage: "[OPTIONS]",
+        about: "Show what the engine is and has",
+        flags: &[about::FLAGS],
+        words: (0, 0),
+        interspersed: true,
+        run: about::info,
     },
 ];
 

@@ -87,8 +87,7 @@ fn create_and_start(
     };
     let id = create::create(context, matches, creation).map_err(fail)?;
     trace.stamp("client: create answered");
-    let has_output = streams.stdout || streams.stderr;
-    if !has_output {
+    if !streams.any() {
         output::line(&id)?;
     }
     let removed = matches.switch("rm");
@@ -126,7 +125,6 @@ fn create_and_start(
     match end {
         End::Detached => return Ok(0),
         End::Signal(number) => return Ok(exit_of_signal(number)),
-        End::Closed if !has_output => return Ok(0),
         End::Closed => {}
     }
     let status = session.status(attached.wait)?;

@@ -29,7 +29,7 @@ fn name_column(flag: &Flag) -> String {
 fn default_note(flag: &Flag) -> String {
     match flag.kind {
         _ if flag.default.is_empty() => String::new(),
-        Kind::Text | Kind::One(..) => format!(" (default {:?})", flag.default),
+        Kind::Text => format!(" (default {:?})", flag.default),
         _ => format!(" (default {})", flag.default),
     }
 }

@@ -56,8 +56,6 @@ pub enum Kind {
     Map(Check),
     /// Like a list; shown under a name of its own.
     Named(&'static str, Check),
-    /// A single checked text; shown under a name of its own.
-    One(&'static str, Check),
 }
 
 /// Tells what is wrong with a value.
@@ -97,7 +95,7 @@ impl Kind {
             Kind::Duration => "duration",
             Kind::List(_) => "list",
             Kind::Map(_) => "map",
-            Kind::Named(name, _) | Kind::One(name, _) => name,
+            Kind::Named(name, _) => name,
         }
     }
 
@@ -113,9 +111,7 @@ impl Kind {
             Kind::SwapBytes => values::swap_bytes(value).map(drop),
             Kind::Cpus => values::nano_cpus(value).map(drop),
             Kind::Duration => values::duration_nanos(value).map(drop),
-            Kind::List(check) | Kind::Map(check) | Kind::Named(_, check) | Kind::One(_, check) => {
-                (check.0)(value)
-            }
+            Kind::List(check) | Kind::Map(check) | Kind::Named(_, check) => (check.0)(value),
         }
     }
 }
