@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::containers::{reconcile, stop};
+use crate::containers::{reconcile, stop, sweep};
 use crate::engine::pid_file::{DataRootLock, PidFile};
 use crate::engine::{Engine, make_private};
 use crate::http::listener;
@@ -147,6 +147,7 @@ async fn shut_down(engine: &Arc<Engine>, live_restore: bool) {
         });
     }
     while stops.join_next().await.is_some() {}
+    sweep::leave(engine);
     if let Err(error) = engine.network.close().await {
         tracing::warn!("remove the bridge: {error}");
     }

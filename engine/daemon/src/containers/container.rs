@@ -27,6 +27,7 @@ pub struct Container {
     pub lifecycle: Arc<tokio::sync::Mutex<()>>,
     snapshot: Mutex<Arc<Record>>,
     ends: watch::Sender<Ends>,
+    exec_ends: watch::Sender<u64>,
     live: Mutex<Live>,
 }
 
@@ -89,6 +90,7 @@ impl Container {
             lifecycle: Arc::default(),
             snapshot: Mutex::new(Arc::new(record)),
             ends: watch::Sender::new(Ends::default()),
+            exec_ends: watch::Sender::new(0),
             live: Mutex::default(),
         }
     }
@@ -138,6 +140,16 @@ impl Container {
     /// Wakes those who wait for the removal.
     pub fn notify_removed(&self) {
         self.ends.send_modify(|ends| ends.removed = true);
+    }
+
+    /// To wait for the end of an exec.
+    pub fn exec_ends(&self) -> watch::Receiver<u64> {
+        self.exec_ends.subscribe()
+    }
+
+    /// Wakes those who wait for the end of an exec.
+    pub fn notify_exec_end(&self) {
+        self.exec_ends.send_modify(|count| *count += 1);
     }
 
     /// A file of its directory.

@@ -3,8 +3,10 @@
 //! They live in memory: an exec is a conversation, and Docker forgets them with its daemon too.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use drydock_api::{Error, request, shape};
+use drydock_shim::protocol::{self, RequestBody, VERSION};
 use hyper::StatusCode;
 use serde_json::{Value, json};
 
@@ -169,8 +171,13 @@ pub fn find(engine: &Engine, id: &str) -> Result<(Arc<Container>, Instance), Err
 ///
 /// # Errors
 /// Docker's 404.
-pub fn inspect(engine: &Arc<Engine>, request: &Request) -> Result<Answer, Error> {
+pub async fn inspect(engine: &Arc<Engine>, request: &Request) -> Result<Answer, Error> {
     let (container, instance) = find(engine, &request.name)?;
+    let instance = if instance.is_running() {
+        settled(&container, instance).await
+    } else {
+        instance
+    };
     let words = instance.list("Cmd");
     let exit_code = match instance.state {
         ExecState::Ended(code) => json!(code),
@@ -196,11 +203,37 @@ pub fn inspect(engine: &Arc<Engine>, request: &Request) -> Result<Answer, Error>
     }))))
 }
 
+/// A running instance, or an ended one if its end is under way to us. A client asks for the exit code as soon
+/// as the streams have ended, which it hears from the shim and not from us, so it may be faster than the
+/// shim's event. What the shim knows before it answers a question, it has said before the answer.
+async fn settled(container: &Container, instance: Instance) -> Instance {
+    let mut ends = container.exec_ends();
+    let now = || container.live().execs.get(&instance.id).cloned();
+    let shim = container.live().shim.clone();
+    let Some(shim) = shim else {
+        return now().unwrap_or(instance);
+    };
+    let answer = shim.ask(RequestBody::Hello { version: VERSION }, &[]).await;
+    if let Ok(protocol::Answer::State { exec_ids, .. }) = answer
+        && !exec_ids.contains(&instance.id)
+    {
+        let ended = async {
+            while now().is_some_and(|instance| !instance.is_ended()) && ends.changed().await.is_ok()
+            {
+            }
+        };
+        // Its event is in our queue; a second is for ever. Without it the old state stands.
+        let _ = tokio::time::timeout(Duration::from_secs(1), ended).await;
+    }
+    now().unwrap_or(instance)
+}
+
 /// The shim says that one has ended.
 pub fn ended(engine: &Engine, container: &Container, id: &str, exit_code: i32) {
     if let Some(instance) = container.live().execs.get_mut(id) {
         instance.state = ExecState::Ended(exit_code);
     }
+    container.notify_exec_end();
     engine.events.container(
         &container.snapshot(),
         "exec_die",

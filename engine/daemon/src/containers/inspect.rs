@@ -19,16 +19,16 @@ use crate::http::{Answer, Request};
 /// 404, and 400 for an ambiguous prefix.
 pub fn handle(engine: &Engine, request: &Request) -> Result<Answer, Error> {
     let container = engine.containers.find(&request.name)?;
-    let mut value = inspect(engine, &container);
-    if request.query.boolean("size") {
-        let written = blocking(|| writable_size(&container));
-        value["SizeRw"] = json!(written);
-        value["SizeRootFs"] = json!(written + image_size(engine, &container.snapshot()));
-    }
+    let written = request
+        .query
+        .boolean("size")
+        .then(|| blocking(|| writable_size(&container)));
+    let value = inspect(engine, &container, written);
     Ok(Answer::json(&value))
 }
 
-fn inspect(engine: &Engine, container: &Container) -> Value {
+/// `written` is the size of the writable layer, where it was asked for.
+fn inspect(engine: &Engine, container: &Container, written: Option<u64>) -> Value {
     let record = container.snapshot();
     let started = record.state.started_at != 0;
     let file = |name: &str| {
@@ -67,6 +67,8 @@ fn inspect(engine: &Engine, container: &Container) -> Value {
         "Platform": "linux",
         "ExecIDs": if running.is_empty() { Value::Null } else { json!(running) },
         "HostConfig": record.host_config,
+        "SizeRw": written,
+        "SizeRootFs": written.map(|written| written + image_size(engine, &record)),
         "Mounts": record.mounts,
         "Config": record.config,
         "NetworkSettings": network_settings(engine, &record),
@@ -100,6 +102,18 @@ fn network_settings(engine: &Engine, record: &Record) -> Value {
             top.insert(key, value);
         }
         top.insert("SandboxID".into(), json!(endpoint.sandbox_id));
+        // Docker has a file there; our namespaces have no name but that of their processes.
+        top.insert(
+            "SandboxKey".into(),
+            json!(format!("/proc/{}/ns/net", record.state.pid)),
+        );
+        if let Some(exposed) = record.config.get("ExposedPorts").and_then(Value::as_object) {
+            let ports: Map<String, Value> = exposed
+                .keys()
+                .map(|port| (port.clone(), Value::Null))
+                .collect();
+            top.insert("Ports".into(), Value::Object(ports));
+        }
     }
     top.insert("Networks".into(), networks(engine, record));
     shape::NETWORK_SETTINGS.with(Value::Object(top))

@@ -29,6 +29,14 @@ pub async fn run(engine: &Engine) {
     }
 }
 
+/// Removes this daemon's own directories in the cgroup tree, at its end. One that is not empty stays.
+pub fn leave(engine: &Engine) {
+    for root in cgroup_roots() {
+        // Still used, or not there: both are as they should be.
+        let _ = fs::remove_dir(root.join(engine.settings.cgroup_parent()));
+    }
+}
+
 fn runs(engine: &Engine, id: &str) -> bool {
     engine
         .containers

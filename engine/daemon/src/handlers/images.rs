@@ -131,12 +131,10 @@ pub fn inspect(engine: &Engine, request: &Request) -> Result<Answer, Error> {
         .skip(1)
         .map(|path| path.display().to_string())
         .collect();
-    let mut data = serde_json::Map::new();
+    // Nothing is mounted for an image, so the keys that name places for that are empty.
+    let mut data = json!({"MergedDir": "", "UpperDir": layers.first(), "WorkDir": ""});
     if !lower.is_empty() {
-        data.insert("LowerDir".into(), json!(lower.join(":")));
-    }
-    if let Some(top) = layers.first() {
-        data.insert("UpperDir".into(), json!(top));
+        data["LowerDir"] = json!(lower.join(":"));
     }
     let mut value = shape::IMAGE_INSPECT.with(json!({
         "Id": image.id.to_string(),

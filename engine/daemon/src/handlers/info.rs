@@ -59,6 +59,7 @@ pub fn info(engine: &Engine) -> Answer {
         "LiveRestoreEnabled": settings.live_restore,
         "SecurityOptions": if v2 { json!(["name=seccomp,profile=builtin", "name=cgroupns"]) } else { json!(["name=seccomp,profile=builtin"]) },
         "FirewallBackend": {"Driver": "nftables"},
+        "CDISpecDirs": [],
     })))
 }
 
@@ -75,6 +76,8 @@ fn registries(engine: &Engine) -> Value {
     let given = &engine.settings.insecure_registries;
     let mut networks = vec!["::1/128".to_owned(), "127.0.0.0/8".to_owned()];
     networks.extend(given.iter().filter(|name| name.contains('/')).cloned());
+    let mirrors = &engine.settings.registry_mirrors;
+    let mirrors = (!mirrors.is_empty()).then_some(mirrors);
     let mut hosts = serde_json::Map::new();
     let index = |name: &str, mirrors: &[String], official: bool, secure: bool| json!({"Name": name, "Mirrors": mirrors, "Official": official, "Secure": secure});
     hosts.insert(
@@ -84,7 +87,7 @@ fn registries(engine: &Engine) -> Value {
     for name in given.iter().filter(|name| !name.contains('/')) {
         hosts.insert(name.clone(), index(name, &[], false, false));
     }
-    json!({"IndexConfigs": hosts, "InsecureRegistryCIDRs": networks, "Mirrors": engine.settings.registry_mirrors})
+    json!({"IndexConfigs": hosts, "InsecureRegistryCIDRs": networks, "Mirrors": mirrors})
 }
 
 fn read(path: &str) -> String {

@@ -101,7 +101,7 @@ async fn run(engine: Arc<Engine>, operation: Operation, request: Request) -> Res
         Operation::ExecCreate => containers::exec::create(engine, request).await,
         Operation::ExecStart => containers::exec_start::handle(engine, request).await,
         Operation::ExecResize => containers::resize::exec(engine, &request).await,
-        Operation::ExecInspect => containers::exec::inspect(engine, &request),
+        Operation::ExecInspect => containers::exec::inspect(engine, &request).await,
         Operation::ImageList => handlers::images::list(engine, &request),
         Operation::ImageCreate => handlers::image_archives::create(engine, request).await,
         Operation::ImageLoad => handlers::image_archives::load(engine, request).await,
