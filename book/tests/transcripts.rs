@@ -10,8 +10,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use libtest_mimic::{Arguments, Failed, Trial};
+use rig::leaks::Footprint;
 use rig::{Engine, Rig, Unavailable};
-use transcript::{Environment, Options, Page, Verdict};
+use transcript::{Environment, Options, Page, ScenarioReport};
 
 /// Long enough for a busy machine; a page that needs more says so before the block.
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -70,7 +71,7 @@ fn run(rig: Rig, path: &Path) -> Result<(), Failed> {
         )
         .into());
     }
-    let footprint = engine.daemon().map(|daemon| daemon.footprint());
+    let baseline = baseline(&engine)?;
 
     let home = tempfile::tempdir()?;
     let mut environment = Environment::new(home.path());
@@ -84,17 +85,11 @@ fn run(rig: Rig, path: &Path) -> Result<(), Failed> {
     };
     let reports = transcript::run_page(&page, &environment, &options)?;
 
-    let mut problems: Vec<String> = Vec::new();
-    for step in reports.iter().flat_map(|report| &report.steps) {
-        match &step.verdict {
-            Verdict::Passed | Verdict::Skipped(_) => {}
-            Verdict::Failed(what) => problems.push(format!(
-                "{}:{}: {}\n{what}",
-                page.name, step.step.line, step.step.command
-            )),
-            Verdict::NotRun => problems.push(format!("{}:{}: not run", page.name, step.step.line)),
-        }
-    }
+    let mut problems: Vec<String> = reports
+        .iter()
+        .map(ScenarioReport::describe)
+        .filter(|text| !text.is_empty())
+        .collect();
     let left = leftovers(&engine, &names)?;
     if !left.is_empty() {
         problems.push(format!("the page left containers behind: {}", list(&left)));
@@ -103,14 +98,41 @@ fn run(rig: Rig, path: &Path) -> Result<(), Failed> {
                 .request("DELETE", &format!("/containers/{name}?force=1"), None)?
                 .success()?;
         }
-    } else if let (Some(daemon), Some(footprint)) = (engine.daemon(), &footprint) {
-        problems.extend(daemon.leaks_since(footprint, PATIENCE));
+    } else if let (Some(daemon), Some(baseline)) = (engine.daemon(), &baseline) {
+        problems.extend(daemon.leaks_since(baseline, PATIENCE));
     }
     if problems.is_empty() {
         Ok(())
     } else {
         Err(problems.join("\n").into())
     }
+}
+
+/// What a daemon of our own holds when it is idle and has run one container; some of it is only made with the
+/// first one and stays. Nothing is known of a Docker.
+fn baseline(engine: &Engine) -> Result<Option<Footprint>, Failed> {
+    let Some(daemon) = engine.daemon() else {
+        return Ok(None);
+    };
+    let first = engine
+        .client()
+        .args(["run", "--rm", "busybox", "true"])
+        .output()?;
+    if !first.status.success() {
+        let said = String::from_utf8_lossy(&first.stderr);
+        return Err(format!("the first container does not run: {}", said.trim()).into());
+    }
+    // Teardown comes after the answer, so wait until nothing changes any more.
+    let mut before = daemon.footprint();
+    for _ in 0..100 {
+        std::thread::sleep(Duration::from_millis(50));
+        let now = daemon.footprint();
+        if now == before {
+            return Ok(Some(now));
+        }
+        before = now;
+    }
+    Err("the daemon does not become idle after one container".into())
 }
 
 /// The names that the page gives to containers.
