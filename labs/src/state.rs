@@ -97,9 +97,15 @@ pub fn try_task(engine: &Engine, task: &Task, seen: &mut Seen) -> Result<Finding
 
 /// The first condition that does not hold, and whether waiting can help.
 fn first_failure(engine: &Engine, task: &Task, seen: &mut Seen) -> Result<Option<(Finding, bool)>> {
+    // One look at each container: two looks could see two states of which no moment had both.
+    let mut containers: BTreeMap<&str, Option<Value>> = BTreeMap::new();
     for assert in &task.assert {
-        let container = engine.inspect(&assert.container)?;
-        let failure = match (&assert.condition, &container) {
+        let name = assert.container.as_str();
+        if !containers.contains_key(name) {
+            containers.insert(name, engine.inspect(name)?);
+        }
+        let container = containers.get(name).and_then(Option::as_ref);
+        let failure = match (&assert.condition, container) {
             (Condition::Gone, container) => gone(assert, container.is_some(), seen),
             (_, None) => Some(Finding::fail(format!(
                 "there is no container `{}`",
