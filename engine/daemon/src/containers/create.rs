@@ -16,7 +16,7 @@ use hyper::StatusCode;
 use serde_json::{Map, Value, json};
 
 use super::record::{FORMAT, Record, State};
-use super::{Container, mounts, names, record, validate};
+use super::{Container, mounts, names, record, validate, validate_network};
 use crate::engine::Engine;
 use crate::handlers::system::architecture;
 use crate::http::{Answer, Request};
@@ -82,7 +82,7 @@ impl Wanted {
             None | Some("" | "default") => "bridge",
             Some(mode) => mode,
         };
-        validate::networking(&networking, mode)?;
+        validate_network::networking(&networking, mode)?;
         host_config["NetworkMode"] = json!(mode);
         Ok(Wanted {
             config,

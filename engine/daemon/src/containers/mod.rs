@@ -13,6 +13,7 @@
 pub mod attach;
 pub mod container;
 pub mod create;
+pub mod devices;
 pub mod exec;
 pub mod exec_start;
 pub mod exit;
@@ -22,6 +23,7 @@ pub mod kill;
 pub mod limits;
 pub mod list;
 pub mod list_filter;
+pub mod log_options;
 pub mod logs;
 pub mod mounts;
 pub mod names;
@@ -42,6 +44,7 @@ pub mod start;
 pub mod stop;
 pub mod sweep;
 pub mod validate;
+pub mod validate_network;
 pub mod wait;
 
 pub use container::Container;

@@ -2,20 +2,17 @@
 
 use std::fs;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use drydock_api::Error;
 use drydock_api::models::HostConfig;
 use drydock_runtime::seccomp::{self, Architecture};
-use drydock_runtime::spec::{
-    Cgroup, Device, Mount, Namespaces, NetworkNamespace, Process, Rootfs, Spec,
-};
+use drydock_runtime::spec::{Cgroup, Mount, Namespaces, NetworkNamespace, Process, Rootfs, Spec};
 use drydock_sys::mounts::open_tree_clone;
 
 use super::mounts::Wanted;
 use super::security::{self, Seccomp};
-use super::{Container, Record, mounts};
+use super::{Container, Record, devices, mounts};
 use crate::engine::Engine;
 
 /// Docker's PATH for an image that has none.
@@ -86,7 +83,7 @@ pub fn prepare(
         masked_paths: host.masked_paths.clone().unwrap_or_default(),
         readonly_paths: host.readonly_paths.clone().unwrap_or_default(),
         privileged,
-        devices: devices(&host)?,
+        devices: devices::of(&host)?,
         sysctls: sysctls(record, &host)?,
         cgroup: cgroup(engine, record, &host),
         process: process(record, &host)?,
@@ -342,113 +339,6 @@ fn sysctls(record: &Record, host: &HostConfig) -> Result<Vec<(String, String)>, 
 /// What Docker's errors of a start begin with.
 pub const CREATE_FAILED: &str = "failed to create task for container: failed to create shim task: OCI runtime create failed: runc create failed: ";
 
-/// `--device`, `--device-cgroup-rule`, and all of the host's with `--privileged`.
-fn devices(host: &HostConfig) -> Result<Vec<Device>, Error> {
-    let mut devices = Vec::new();
-    if host.privileged == Some(true) {
-        host_devices(Path::new("/dev"), &mut devices);
-    }
-    for mapping in host.devices.iter().flatten() {
-        let source = mapping.path_on_host.clone().unwrap_or_default();
-        let target = mapping
-            .path_in_container
-            .clone()
-            .filter(|path| !path.is_empty())
-            .unwrap_or_else(|| source.clone());
-        let access = mapping
-            .cgroup_permissions
-            .clone()
-            .filter(|access| !access.is_empty())
-            .unwrap_or_else(|| "rwm".to_owned());
-        let failed = |why: &dyn std::fmt::Display| {
-            Error::system(format!(
-                "error gathering device information while adding custom device \"{source}\": {why}"
-            ))
-        };
-        let device =
-            device(Path::new(&source), PathBuf::from(target), access).map_err(|error| {
-                if error.kind() == std::io::ErrorKind::NotFound {
-                    failed(&"no such file or directory")
-                } else {
-                    failed(&error)
-                }
-            })?;
-        devices.push(device.ok_or_else(|| failed(&"not a device node"))?);
-    }
-    for rule in host.device_cgroup_rules.iter().flatten() {
-        devices.push(device_rule(rule).ok_or_else(|| {
-            Error::system(format!("invalid device cgroup rule format: '{rule}'"))
-        })?);
-    }
-    Ok(devices)
-}
-
-fn device(source: &Path, target: PathBuf, access: String) -> std::io::Result<Option<Device>> {
-    let metadata = fs::metadata(source)?;
-    let kind = match metadata.file_type() {
-        kind if kind.is_char_device() => 'c',
-        kind if kind.is_block_device() => 'b',
-        _ => return Ok(None),
-    };
-    let number = metadata.rdev();
-    Ok(Some(Device {
-        path: Some(target),
-        kind,
-        major: Some(nix::sys::stat::major(number)),
-        minor: Some(nix::sys::stat::minor(number)),
-        access,
-        mode: metadata.mode() & 0o777,
-    }))
-}
-
-/// All device nodes of the host, but for those that a container has of its own.
-fn host_devices(directory: &Path, devices: &mut Vec<Device>) {
-    const OWN: [&str; 14] = [
-        "pts", "shm", "mqueue", "fd", "console", "ptmx", "null", "zero", "full", "random",
-        "urandom", "tty", ".lxc", ".udev",
-    ];
-    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
-        let name = entry.file_name();
-        if OWN.iter().any(|own| name == *own) {
-            continue;
-        }
-        let path = entry.path();
-        match entry.file_type() {
-            Ok(kind) if kind.is_dir() => host_devices(&path, devices),
-            Ok(kind) if !kind.is_symlink() => {
-                devices.extend(device(&path, path.clone(), "rwm".to_owned()).ok().flatten())
-            }
-            _ => {}
-        }
-    }
-}
-
-/// `c 42:* rmw`.
-fn device_rule(rule: &str) -> Option<Device> {
-    let mut parts = rule.split_whitespace();
-    let (kind, numbers, access) = (parts.next()?, parts.next()?, parts.next()?);
-    let (major, minor) = numbers.split_once(':')?;
-    let number = |text: &str| {
-        if text == "*" {
-            Some(None)
-        } else {
-            text.parse().ok().map(Some)
-        }
-    };
-    let known = matches!(kind, "a" | "b" | "c")
-        && access.chars().all(|letter| "rwm".contains(letter))
-        && parts.next().is_none();
-    known.then_some(())?;
-    Some(Device {
-        path: None,
-        kind: kind.chars().next()?,
-        major: number(major)?,
-        minor: number(minor)?,
-        access: access.to_owned(),
-        mode: 0,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -465,18 +355,6 @@ mod tests {
         );
         record.config["Env"] = serde_json::Value::Null;
         assert_eq!(environment(&record, false), [PATH, "HOSTNAME=web"]);
-    }
-
-    #[test]
-    fn device_rules() {
-        let rule = device_rule("c 42:* rmw").unwrap();
-        assert_eq!(
-            (rule.kind, rule.major, rule.minor, rule.path),
-            ('c', Some(42), None, None)
-        );
-        for bad in ["foo", "x 1:2 r", "c 1 r", "c 1:2 q", "c 1:2 r extra"] {
-            assert!(device_rule(bad).is_none(), "{bad}");
-        }
     }
 
     #[test]

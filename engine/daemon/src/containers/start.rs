@@ -18,7 +18,7 @@ use super::container::{Waiting, blocking};
 use super::record::EndpointRecord;
 use super::shim_link::{Event, ShimLink};
 use super::spec::{CREATE_FAILED, Prepared};
-use super::{Container, Record, Status, exit, files, remove, spec, validate};
+use super::{Container, Record, Status, exit, files, log_options, remove, spec};
 use crate::engine::Engine;
 use crate::http::{Answer as HttpAnswer, Request};
 
@@ -340,7 +340,7 @@ fn log_file(container: &Container, record: &Record) -> Result<Option<LogFile>, E
             .pointer(&format!("/LogConfig/Config/{name}"))
             .and_then(|value| value.as_str())
     };
-    let (max_size, max_file) = validate::log_file_options(option("max-size"), option("max-file"))?;
+    let (max_size, max_file) = log_options::log_file(option("max-size"), option("max-file"))?;
     Ok(Some(LogFile {
         path: container.log_path(),
         max_size,

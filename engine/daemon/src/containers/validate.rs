@@ -9,7 +9,7 @@ use drydock_api::Error;
 use drydock_api::models::{HostConfig, PortBinding};
 use serde_json::Value;
 
-use super::{limits, mounts, security, signals, spec};
+use super::{limits, log_options, mounts, security, signals, spec, validate_network};
 
 /// Checks fields that the wire types read into enums, before they are read, so that the text is Docker's.
 ///
@@ -105,7 +105,7 @@ pub fn config(config: &Value) -> Result<(), Error> {
         signals::parse(text("StopSignal"))?;
     }
     if !text("MacAddress").is_empty() {
-        return Err(fixed_mac_address(text("MacAddress")));
+        return Err(validate_network::fixed_mac_address(text("MacAddress")));
     }
     if config
         .get("Volumes")
@@ -117,15 +117,6 @@ pub fn config(config: &Value) -> Result<(), Error> {
         ));
     }
     health_check(config.get("Healthcheck"))
-}
-
-fn fixed_mac_address(text: &str) -> Error {
-    if text.parse::<drydock_network::MacAddress>().is_err() {
-        return Error::invalid(format!(
-            "invalid config for network bridge: invalid MAC address {text}"
-        ));
-    }
-    Error::not_built("--mac-address is")
 }
 
 /// A health check that the user asks for. One of the image is kept, shown and not run.
@@ -181,7 +172,7 @@ pub fn host_config(
     security::read(host.security_opt.as_deref().unwrap_or_default())?;
     namespaces(host, find)?;
     names_and_addresses(host)?;
-    log_config(host)?;
+    log_options::check(host)?;
     mounts::read(host)?;
     let runtime = host.runtime.as_deref().unwrap_or("");
     if !matches!(runtime, "" | "drydock") {
@@ -270,108 +261,6 @@ fn names_and_addresses(host: &HostConfig) -> Result<(), Error> {
     Ok(())
 }
 
-/// Options of json-file that Docker knows; those in the second list are not built.
-const LOG_OPTIONS: [&str; 2] = ["max-size", "max-file"];
-const LATER_LOG_OPTIONS: [&str; 8] = [
-    "compress",
-    "env",
-    "env-regex",
-    "labels",
-    "labels-regex",
-    "max-buffer-size",
-    "mode",
-    "tag",
-];
-
-fn log_config(host: &HostConfig) -> Result<(), Error> {
-    let config = host.log_config.clone().unwrap_or_default();
-    let driver = config.typ.as_deref().unwrap_or("");
-    match driver {
-        "none" => return Ok(()),
-        "" | "json-file" => {}
-        "local" | "syslog" | "journald" | "gelf" | "fluentd" | "awslogs" | "splunk" | "gcplogs" => {
-            return Err(Error::not_built(format!("log driver {driver} is")));
-        }
-        _ => {
-            return Err(Error::invalid(format!(
-                "error looking up logging plugin {driver}: plugin \"{driver}\" not found"
-            )));
-        }
-    }
-    let options = config.config.unwrap_or_default();
-    for (name, value) in &options {
-        if LATER_LOG_OPTIONS.contains(&name.as_str()) {
-            // The defaults may be named.
-            if matches!(
-                (name.as_str(), value.as_str()),
-                ("mode", "blocking") | ("compress", "false")
-            ) {
-                continue;
-            }
-            return Err(Error::not_built(format!("--log-opt {name} is")));
-        }
-        if !LOG_OPTIONS.contains(&name.as_str()) {
-            return Err(Error::invalid(format!(
-                "unknown log opt '{name}' for json-file log driver"
-            )));
-        }
-    }
-    Ok(())
-}
-
-/// `max-size` in bytes (0 is unlimited) and `max-file`. As in Docker they are read at the start.
-///
-/// # Errors
-/// 500 with Docker's texts.
-pub fn log_file_options(
-    max_size: Option<&str>,
-    max_file: Option<&str>,
-) -> Result<(u64, u32), Error> {
-    let failed = |why: String| {
-        Error::system(format!(
-            "failed to create task for container: failed to initialize logging driver: {why}"
-        ))
-    };
-    let size = match max_size {
-        None | Some("-1") => 0,
-        Some(text) => human_size(text).ok_or_else(|| failed(format!("invalid size: '{text}'")))?,
-    };
-    let files = match max_file {
-        None => 1,
-        Some(text) => {
-            let number: i64 = text
-                .parse()
-                .map_err(|_| failed(format!("strconv.Atoi: parsing \"{text}\": invalid syntax")))?;
-            u32::try_from(number)
-                .ok()
-                .filter(|number| *number > 0)
-                .ok_or_else(|| failed("max-file cannot be less than 1".into()))?
-        }
-    };
-    if files > 1 && size == 0 {
-        return Err(failed("cannot set max-file without max-size".to_owned()));
-    }
-    Ok((size, files))
-}
-
-/// `10m` as bytes, in decimal units, as go-units' FromHumanSize.
-fn human_size(text: &str) -> Option<u64> {
-    let text = text.trim().to_ascii_lowercase();
-    let digits = text
-        .find(|character: char| !character.is_ascii_digit() && character != '.')
-        .unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let factor: f64 = match unit.trim() {
-        "" | "b" => 1.0,
-        "k" | "kb" => 1e3,
-        "m" | "mb" => 1e6,
-        "g" | "gb" => 1e9,
-        "t" | "tb" => 1e12,
-        _ => return None,
-    };
-    Some((number.parse::<f64>().ok()? * factor) as u64)
-}
-
 /// A port of the container, and where it is to be published.
 fn check_port(port: &str, bindings: &[PortBinding]) -> Result<(), Error> {
     let invalid = |text: &str| Error::invalid(format!("invalid port specification: \"{text}\""));
@@ -419,76 +308,6 @@ fn others(host: &HostConfig, find: &dyn Fn(&str) -> Result<(), Error>) -> Result
         return Err(Error::not_built("HostConfig.Cgroup is"));
     }
     Ok(())
-}
-
-/// Checks the `NetworkingConfig` of a request against the network mode.
-///
-/// # Errors
-/// 400 with Docker's texts, 501 for what is not built.
-pub fn networking(networking: &Value, mode: &str) -> Result<(), Error> {
-    let endpoints = networking.get("EndpointsConfig").and_then(Value::as_object);
-    for (network, settings) in endpoints.into_iter().flatten() {
-        let default = matches!(network.as_str(), "bridge" | "default" | "host" | "none");
-        if !default && network != mode {
-            return Err(Error::not_built(format!(
-                "network {network}: user-defined networks are"
-            )));
-        }
-        if default {
-            endpoint(settings)?;
-        }
-    }
-    Ok(())
-}
-
-fn endpoint(settings: &Value) -> Result<(), Error> {
-    let filled = |key: &str| {
-        settings
-            .get(key)
-            .and_then(Value::as_array)
-            .is_some_and(|list| !list.is_empty())
-    };
-    let mut faults = Vec::new();
-    if filled("Aliases") {
-        faults.push(
-            "network-scoped alias is supported only for containers in user defined networks"
-                .to_owned(),
-        );
-    }
-    if let Some(address) = settings
-        .pointer("/IPAMConfig/IPv4Address")
-        .and_then(Value::as_str)
-        .filter(|text| !text.is_empty())
-    {
-        faults.push(
-            "user specified IP address is supported on user defined networks only".to_owned(),
-        );
-        if address.parse::<std::net::Ipv4Addr>().is_err() {
-            faults.push(format!("invalid IPv4 address: {address}"));
-        }
-        faults.push("user specified IP address is supported only when connecting to networks with user configured subnets".to_owned());
-    }
-    let list = match &faults[..] {
-        [] => {
-            return match settings
-                .get("MacAddress")
-                .and_then(Value::as_str)
-                .unwrap_or("")
-            {
-                "" => Ok(()),
-                text => Err(fixed_mac_address(text)),
-            };
-        }
-        [one] => one.clone(),
-        many => many
-            .iter()
-            .map(|fault| format!("* {fault}"))
-            .collect::<Vec<_>>()
-            .join("\n"),
-    };
-    Err(Error::invalid(format!(
-        "invalid config for network bridge: invalid endpoint settings:\n{list}"
-    )))
 }
 
 #[cfg(test)]
@@ -619,43 +438,5 @@ mod tests {
             "Interval in Healthcheck cannot be less than 1ms"
         );
         assert_eq!(text(json!({"Healthcheck": {"Test": ["NONE"]}})), "ok");
-    }
-
-    #[test]
-    fn sizes_of_logs() {
-        assert_eq!(
-            log_file_options(Some("10m"), Some("3")),
-            Ok((10_000_000, 3))
-        );
-        assert_eq!(log_file_options(None, None), Ok((0, 1)));
-        assert_eq!(log_file_options(Some("1.5k"), None), Ok((1500, 1)));
-        assert!(
-            log_file_options(None, Some("3")).is_err()
-                && log_file_options(Some("1k"), Some("0")).is_err()
-        );
-    }
-
-    #[test]
-    fn endpoints_of_the_default_bridge() {
-        let text = |settings: Value| {
-            networking(&json!({"EndpointsConfig": {"bridge": settings}}), "bridge")
-                .unwrap_err()
-                .to_string()
-        };
-        assert_eq!(
-            text(json!({"Aliases": ["x"]})),
-            "invalid config for network bridge: invalid endpoint settings:\nnetwork-scoped alias is supported only for containers in user defined networks"
-        );
-        assert_eq!(
-            text(json!({"IPAMConfig": {"IPv4Address": "172.17.0.99"}})),
-            "invalid config for network bridge: invalid endpoint settings:\n* user specified IP address is supported on user defined networks only\n* user specified IP address is supported only when connecting to networks with user configured subnets"
-        );
-        assert!(networking(&json!({"EndpointsConfig": {"foo": {}}}), "foo").is_ok());
-        assert_eq!(
-            networking(&json!({"EndpointsConfig": {"foo": {}}}), "bridge")
-                .unwrap_err()
-                .status(),
-            501
-        );
     }
 }
