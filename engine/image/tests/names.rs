@@ -7,7 +7,7 @@ mod support;
 use std::fs;
 use std::process::ExitCode;
 
-use drydock_image::{Digest, InUse, Reference, Removed, Unpacker};
+use drydock_image::{Digest, InUse, LoadEvent, Reference, Removed, Unpacker};
 use libtest_mimic::Trial;
 use support::*;
 
@@ -280,8 +280,36 @@ fn names_move() {
     );
 }
 
+/// A load that relies on a layer of the store, against a removal of the only image that has it.
+fn a_load_holds_the_layers_it_found() {
+    let world = world();
+    let (base, top) = (layer("base", b"base"), layer("top", b"top"));
+    world.load(&image("one:1", &[&base])).unwrap();
+    let mut removed = None;
+    let archive = image("two:1", &[&base, &top]);
+    world
+        .store()
+        .load(&mut &archive[..], &mut |event| {
+            // The base has been looked up when the top is being unpacked.
+            if matches!(event, LoadEvent::Layer { .. }) && removed.is_none() {
+                removed = Some(world.store().remove("one:1", false, &nobody).unwrap());
+            }
+        })
+        .unwrap();
+    assert_eq!(
+        removed.unwrap().len(),
+        2,
+        "the name and the image, but not the layer"
+    );
+    world.check();
+}
+
 fn main() -> ExitCode {
-    let tests: [(&str, fn()); 5] = [
+    let tests: [(&str, fn()); 6] = [
+        (
+            "a load holds the layers it found",
+            a_load_holds_the_layers_it_found,
+        ),
         ("names move", names_move),
         ("resolving", resolving),
         ("removing", removing),
