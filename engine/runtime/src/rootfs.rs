@@ -321,17 +321,12 @@ fn refuse_over_proc(tree: &Tree, target: &Path) -> Result<()> {
 fn mount_tmpfs(tree: &Tree, target: &Path, options: &str) -> Result<()> {
     let describe = || format!("failed to mount a tmpfs at {}", target.display());
     refuse_over_proc(tree, target)?;
-    let mut attributes = MountAttributes::NONE;
+    let attributes = tmpfs_attributes(options);
     let mut settings = Vec::new();
     for option in options.split(',').filter(|option| !option.is_empty()) {
-        match option {
-            "rw" | "exec" | "suid" | "dev" => {}
-            "ro" => attributes = attributes | MountAttributes::READONLY,
-            "noexec" => attributes = attributes | MountAttributes::NO_EXECUTE,
-            "nosuid" => attributes = attributes | MountAttributes::NO_SET_ID,
-            "nodev" => attributes = attributes | MountAttributes::NO_DEVICES,
-            "noatime" => attributes = attributes | MountAttributes::NO_ACCESS_TIME,
-            other => settings.push(split_option(other).context(describe)?),
+        let is_switch = |(on, off, _): &(&str, &str, _)| option == *on || option == *off;
+        if !SWITCHES.iter().any(is_switch) {
+            settings.push(split_option(option).context(describe)?);
         }
     }
     let borrowed: Vec<(&CStr, &CStr)> = settings
@@ -341,6 +336,29 @@ fn mount_tmpfs(tree: &Tree, target: &Path, options: &str) -> Result<()> {
     let new = mounts::new_file_system(c"tmpfs", &borrowed, attributes).context(describe)?;
     let place = place_for(tree, target, true).context(describe)?;
     mounts::attach(new.as_fd(), place.as_fd()).context(describe)
+}
+
+/// Options of mount(8) that switch an attribute on or off.
+const SWITCHES: [(&str, &str, MountAttributes); 5] = [
+    ("ro", "rw", MountAttributes::READONLY),
+    ("noexec", "exec", MountAttributes::NO_EXECUTE),
+    ("nosuid", "suid", MountAttributes::NO_SET_ID),
+    ("nodev", "dev", MountAttributes::NO_DEVICES),
+    ("noatime", "atime", MountAttributes::NO_ACCESS_TIME),
+];
+
+/// Of two options about one attribute the last wins: users' options come after the defaults.
+fn tmpfs_attributes(options: &str) -> MountAttributes {
+    let is_on = |on: &str, off: &str| {
+        let mut last_first = options.rsplit(',');
+        last_first.find(|option| *option == on || *option == off) == Some(on)
+    };
+    SWITCHES
+        .into_iter()
+        .filter(|(on, off, _)| is_on(on, off))
+        .fold(MountAttributes::NONE, |all, (_, _, attribute)| {
+            all | attribute
+        })
 }
 
 fn split_option(option: &str) -> std::result::Result<(CString, CString), std::ffi::NulError> {
@@ -446,4 +464,22 @@ pub fn open_terminals(root: BorrowedFd<'_>) -> io::Result<OwnedFd> {
         ));
     }
     Ok(terminals)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_of_two_options_wins() {
+        let defaults =
+            MountAttributes::NO_EXECUTE | MountAttributes::NO_SET_ID | MountAttributes::NO_DEVICES;
+        assert_eq!(tmpfs_attributes("noexec,nosuid,nodev,size=1m"), defaults);
+        assert_eq!(
+            tmpfs_attributes("noexec,nosuid,nodev,rw,exec"),
+            MountAttributes::NO_SET_ID | MountAttributes::NO_DEVICES
+        );
+        assert_eq!(tmpfs_attributes("ro,rw"), MountAttributes::NONE);
+        assert_eq!(tmpfs_attributes("rw,ro"), MountAttributes::READONLY);
+    }
 }
