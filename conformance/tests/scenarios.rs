@@ -83,7 +83,10 @@ impl Drop for Finished {
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::from_args();
+    let mut arguments = Arguments::from_args();
+    // A scenario mostly waits for an engine; with one thread for each processor, so would the processors.
+    let processors = std::thread::available_parallelism().map_or(2, usize::from);
+    arguments.test_threads.get_or_insert(processors * 2);
     let entries = match catalogue::read(&catalogue::usual_directory()) {
         Ok(entries) => entries,
         Err(error) => {
