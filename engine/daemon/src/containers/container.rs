@@ -26,6 +26,9 @@ pub struct Container {
     /// Held by the verb that changes it.
     pub lifecycle: Arc<tokio::sync::Mutex<()>>,
     snapshot: Mutex<Arc<Record>>,
+    /// Held while the record is written, so that what is on disk is never older than what was written before.
+    /// Only writers take it.
+    saving: Mutex<()>,
     ends: watch::Sender<Ends>,
     exec_ends: watch::Sender<u64>,
     live: Mutex<Live>,
@@ -89,6 +92,7 @@ impl Container {
             directory,
             lifecycle: Arc::default(),
             snapshot: Mutex::new(Arc::new(record)),
+            saving: Mutex::default(),
             ends: watch::Sender::new(Ends::default()),
             exec_ends: watch::Sender::new(0),
             live: Mutex::default(),
@@ -115,8 +119,11 @@ impl Container {
     /// # Errors
     /// The operating system's, with the path.
     pub fn save(&self) -> io::Result<()> {
-        let record = self.snapshot();
-        blocking(|| record::write(&self.directory, &record, !record.auto_remove()))
+        blocking(|| {
+            let _writing = lock(&self.saving);
+            let record = self.snapshot();
+            record::write(&self.directory, &record, !record.auto_remove())
+        })
     }
 
     /// What exists only while this daemon runs. Held for moments, never across I/O.
