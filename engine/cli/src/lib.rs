@@ -82,6 +82,12 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn dispatch(program: &str, words: &[String]) -> Outcome {
+    if words
+        .first()
+        .is_some_and(|word| word == commands::up::SESSION)
+    {
+        return commands::up::session(&words[1..]);
+    }
     let global = match flags::parse(&[GLOBAL], false, words) {
         Ok(global) => global,
         Err(UsageError(text)) => {

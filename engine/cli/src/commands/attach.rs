@@ -71,8 +71,8 @@ pub fn run(context: &Context, matches: &Matches) -> Outcome {
     }
     let watch = Watch::new(detach_keys_of(streams, keys));
     match session.copy(hijacked, watch, &mut || {})? {
-        // The stock client says this on stderr and ends well.
-        End::Detached => Err(Failure::new("read escape sequence").code(0)),
+        // To the stock client this is a failure, other than in `run`.
+        End::Detached => Err(Failure::new("read escape sequence")),
         End::Signal(number) => Ok(exit_of_signal(number)),
         End::Closed => {
             let status = session.status(wait)?;

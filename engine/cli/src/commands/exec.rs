@@ -80,7 +80,7 @@ pub fn run(context: &Context, matches: &Matches) -> Outcome {
     let watch = Watch::new(detach_keys_of(streams, matches.text("detach-keys")));
     let mut session = Session::of(context, object.clone(), streams, false)?;
     match session.copy(hijacked, watch, &mut || {})? {
-        End::Detached => Ok(0),
+        End::Detached => Err(Failure::new("read escape sequence")),
         End::Signal(number) => Ok(exit_of_signal(number)),
         End::Closed => {
             let state: Value = context.client.get_json(&format!("{object}/json"))?;

@@ -2,7 +2,9 @@
 
 mod about;
 mod attach;
+mod bootstrap;
 mod create;
+mod down;
 mod events;
 mod exec;
 mod images;
@@ -16,6 +18,7 @@ mod run;
 mod start;
 mod trace;
 mod transfer;
+pub mod up;
 
 use crate::failure::{Failure, Outcome};
 use crate::flags::{Flag, Matches};
@@ -45,6 +48,33 @@ const DETACH_KEYS: Flag = Flag::text("detach-keys", "Keys that detach from the c
 
 /// All of them.
 pub const COMMANDS: &[Command] = &[
+    Command {
+        names: &["up"],
+        usage: "[OPTIONS]",
+        about: "Start the engine and run a first container",
+        flags: &[up::FLAGS],
+        words: (0, 0),
+        interspersed: true,
+        run: up::run,
+    },
+    Command {
+        names: &["down"],
+        usage: "[OPTIONS]",
+        about: "End the engine; containers keep running unless --all stops them",
+        flags: &[down::FLAGS],
+        words: (0, 0),
+        interspersed: true,
+        run: down::run,
+    },
+    Command {
+        names: &["image bootstrap"],
+        usage: "busybox [PATH]",
+        about: "Make the base image from a static busybox, without a registry",
+        flags: &[],
+        words: (1, 2),
+        interspersed: true,
+        run: bootstrap::run,
+    },
     Command {
         names: &["run", "container run"],
         usage: "[OPTIONS] IMAGE [COMMAND] [ARG...]",
@@ -349,6 +379,10 @@ pub fn overview(program: &str, options: &str) -> String {
         .filter(|command| !command.names[0].contains(' '))
         .map(|command| format!("  {:<11} {}\n", command.names[0], command.about))
         .collect();
+    lines.push(format!(
+        "  {:<11} Run the engine itself, in the foreground\n",
+        "daemon"
+    ));
     lines.sort();
     let groups: String = GROUPS
         .iter()

@@ -61,14 +61,14 @@ fn attached(context: &Context, matches: &Matches) -> Outcome {
         return Err(Failure::new("the input device is not a TTY"));
     }
     let removed = set("HostConfig", "AutoRemove");
-    let running = set("State", "Running");
     let attached = Attached::open(context, id, streams, matches.text("detach-keys"), removed)?;
     let mut session = Session::begin(context, id, streams, !streams.terminal)?;
     if let Err(error) = context.client.post(&format!("/containers/{id}/start")) {
         session.restore();
         return Err(error.into());
     }
-    if running && streams.terminal {
+    // A container that was created elsewhere does not know the size of this terminal.
+    if streams.terminal && terminal::stdout_is_terminal() {
         session.resize();
     }
     match session.copy(attached.hijacked, attached.watch, &mut || {})? {

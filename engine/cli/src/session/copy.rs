@@ -72,10 +72,10 @@ pub fn run(
     }
     let mut buffer = vec![0; BLOCK];
     loop {
-        if let Some(signals) = signals {
-            if let Some(number) = wait_readable(socket.as_fd(), signals, on_signal)? {
-                return Ok(End::Signal(number));
-            }
+        if let Some(signals) = signals
+            && let Some(number) = wait_readable(socket.as_fd(), signals, on_signal)?
+        {
+            return Ok(End::Signal(number));
         }
         match rustix::io::read(&socket, &mut buffer) {
             Ok(0) => break,
