@@ -4,24 +4,58 @@
 //! Docker 28 runs its whole Dockerfile parser over them, without build arguments; the texts of errors are
 //! those of a running one.
 
+use std::collections::BTreeMap;
+
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::dockerfile_words::{expand, split, words};
 use crate::error::Error;
 
-/// The `config` object of an image, as the OCI image specification spells it.
-type Config = Map<String, Value>;
+/// What the instructions have set, in the spelling of the OCI image specification.
+#[derive(Default, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Config {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cmd: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    entrypoint: Option<Vec<String>>,
+    /// `NAME=value`, each name once.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    env: Vec<String>,
+    /// Ports as `80/tcp`; the values are always empty.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    exposed_ports: BTreeMap<String, Empty>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    healthcheck: Option<Map<String, Value>>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    labels: BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    on_build: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stop_signal: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<String>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    volumes: BTreeMap<String, Empty>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    working_dir: Option<String>,
+}
 
-/// Applies instructions like `CMD ["sh"]`, `ENV A=b` or `EXPOSE 80`, in order, to an empty config.
+/// The empty object that the specification has where a set is meant.
+#[derive(Serialize)]
+struct Empty {}
+
+/// Applies instructions like `CMD ["sh"]`, `ENV A=b` or `EXPOSE 80`, in order, to an empty config, and
+/// returns the `config` object.
 ///
 /// Allowed are CMD, ENTRYPOINT, ENV, EXPOSE, HEALTHCHECK, LABEL, ONBUILD, STOPSIGNAL, USER, VOLUME and
 /// WORKDIR. A text may hold several, one on a line. Errors are of status 400, as Docker's.
-pub fn config_from_changes(changes: &[String]) -> Result<Config, Error> {
-    let mut config = Config::new();
+pub fn config_from_changes(changes: &[String]) -> Result<Map<String, Value>, Error> {
+    let mut config = Config::default();
     for text in changes {
-        let mut lines = text
-            .lines()
-            .map(str::trim)
+        let lines = text.lines().map(str::trim);
+        let mut lines = lines
             .filter(|line| !line.is_empty() && !line.starts_with('#'))
             .peekable();
         if lines.peek().is_none() {
@@ -29,7 +63,10 @@ pub fn config_from_changes(changes: &[String]) -> Result<Config, Error> {
         }
         lines.try_for_each(|line| apply(&mut config, line))?;
     }
-    Ok(config)
+    match serde_json::to_value(config) {
+        Ok(Value::Object(config)) => Ok(config),
+        other => Err(Error::System(format!("encode the config: {other:?}"))),
+    }
 }
 
 fn invalid(text: impl Into<String>) -> Error {
@@ -39,90 +76,76 @@ fn invalid(text: impl Into<String>) -> Error {
 fn apply(config: &mut Config, line: &str) -> Result<(), Error> {
     let (word, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
     let rest = rest.trim();
+    let env = config.env.clone();
     match word.to_ascii_uppercase().as_str() {
-        "CMD" => set(config, "Cmd", command(rest)?),
-        "ENTRYPOINT" => set(config, "Entrypoint", command(rest)?),
-        "ENV" => environment(config, rest)?,
-        "EXPOSE" => expose(config, rest)?,
-        "HEALTHCHECK" => set(config, "Healthcheck", health(rest)?),
-        "LABEL" => {
-            for (key, value) in pairs(config, "LABEL", rest)? {
-                object(config, "Labels").insert(key, json!(value));
-            }
-        }
-        "ONBUILD" => list(config, "OnBuild").push(json!(some("ONBUILD", rest)?)),
+        "CMD" => config.cmd = command(rest)?,
+        "ENTRYPOINT" => config.entrypoint = command(rest)?,
+        "ENV" => pairs(&env, "ENV", rest)?
+            .iter()
+            .for_each(|(name, value)| config.set_variable(name, value)),
+        "EXPOSE" => config
+            .exposed_ports
+            .extend(ports(&env, rest)?.into_iter().map(|port| (port, Empty {}))),
+        "HEALTHCHECK" => config.healthcheck = Some(health(rest)?),
+        "LABEL" => config.labels.extend(pairs(&env, "LABEL", rest)?),
+        "ONBUILD" => config.on_build.push(some("ONBUILD", rest)?.to_owned()),
         "STOPSIGNAL" => {
-            let signal = single(config, "STOPSIGNAL", rest)?;
+            let signal = single(&env, "STOPSIGNAL", rest)?;
             check_signal(&signal)?;
-            set(config, "StopSignal", json!(signal));
+            config.stop_signal = Some(signal);
         }
-        "USER" => set(config, "User", json!(single(config, "USER", rest)?)),
-        "VOLUME" => {
-            let volumes = match json_array(rest)? {
-                Some(volumes) => volumes,
-                None => words(config, rest)?,
-            };
-            if volumes.is_empty() {
-                return Err(invalid("VOLUME requires at least one argument"));
-            }
-            for volume in volumes {
-                object(config, "Volumes").insert(volume, json!({}));
-            }
-        }
+        "USER" => config.user = Some(single(&env, "USER", rest)?),
+        "VOLUME" => config.volumes.extend(
+            volumes(&env, rest)?
+                .into_iter()
+                .map(|path| (path, Empty {})),
+        ),
         "WORKDIR" => {
-            let path = single(config, "WORKDIR", rest)?;
-            let current = config
-                .get("WorkingDir")
-                .and_then(Value::as_str)
-                .unwrap_or("/");
-            let path = clean_path(&if path.starts_with('/') {
+            let path = single(&env, "WORKDIR", rest)?;
+            let current = config.working_dir.as_deref().unwrap_or_default();
+            let path = if path.starts_with('/') {
                 path
             } else {
                 format!("{current}/{path}")
-            });
-            set(config, "WorkingDir", json!(path));
+            };
+            config.working_dir = Some(clean_path(&path));
         }
         _ => return Err(invalid(format!("{word} is not a valid change command"))),
     }
     Ok(())
 }
 
-fn set(config: &mut Config, key: &str, value: Value) {
-    config.insert(key.to_owned(), value);
-}
-
-/// The object under a key; made if it is missing.
-fn object<'a>(config: &'a mut Config, key: &str) -> &'a mut Map<String, Value> {
-    let value = config.entry(key).or_insert_with(|| json!({}));
-    if !value.is_object() {
-        *value = json!({});
-    }
-    match value {
-        Value::Object(object) => object,
-        // Made an object just above.
-        _ => unreachable!("the value of {key} is an object"),
+impl Config {
+    /// Sets a variable in the environment, in its old place if it is set.
+    fn set_variable(&mut self, name: &str, value: &str) {
+        let entry = format!("{name}={value}");
+        let prefix = &entry[..=name.len()];
+        match self.env.iter().position(|old| old.starts_with(prefix)) {
+            Some(position) => self.env[position] = entry,
+            None => self.env.push(entry),
+        }
     }
 }
 
-/// The list under a key; made if it is missing.
-fn list<'a>(config: &'a mut Config, key: &str) -> &'a mut Vec<Value> {
-    let value = config.entry(key).or_insert_with(|| json!([]));
-    if !value.is_array() {
-        *value = json!([]);
-    }
-    match value {
-        Value::Array(list) => list,
-        _ => unreachable!("the value of {key} is a list"),
+fn volumes(env: &[String], text: &str) -> Result<Vec<String>, Error> {
+    let volumes = match json_array(text)? {
+        Some(volumes) => volumes,
+        None => words(env, text)?,
+    };
+    if volumes.is_empty() {
+        Err(invalid("VOLUME requires at least one argument"))
+    } else {
+        Ok(volumes)
     }
 }
 
-/// A command: a JSON array of strings, or text for `/bin/sh -c`. An empty array is "none".
-fn command(text: &str) -> Result<Value, Error> {
+/// A command: a JSON array of strings, or text for `/bin/sh -c`. An empty array is none.
+fn command(text: &str) -> Result<Option<Vec<String>>, Error> {
+    let shell = ["/bin/sh", "-c", text].map(str::to_owned);
     match json_array(text)? {
-        Some(words) if words.is_empty() => Ok(Value::Null),
-        Some(words) => Ok(json!(words)),
-        None if text.is_empty() => Ok(json!(["/bin/sh", "-c"])),
-        None => Ok(json!(["/bin/sh", "-c", text])),
+        Some(words) => Ok((!words.is_empty()).then_some(words)),
+        None if text.is_empty() => Ok(Some(shell[..2].to_vec())),
+        None => Ok(Some(shell.to_vec())),
     }
 }
 
@@ -166,28 +189,12 @@ fn some<'a>(instruction: &str, text: &'a str) -> Result<&'a str, Error> {
 }
 
 /// One argument, which may have blanks in it, with variables filled in.
-fn single(config: &Config, instruction: &str, text: &str) -> Result<String, Error> {
-    Ok(words(config, one(instruction, text)?)?.join(" "))
-}
-
-fn environment(config: &mut Config, text: &str) -> Result<(), Error> {
-    for (key, value) in pairs(config, "ENV", text)? {
-        let prefix = format!("{key}=");
-        let entry = json!(format!("{prefix}{value}"));
-        let entries = list(config, "Env");
-        match entries
-            .iter_mut()
-            .find(|entry| entry.as_str().is_some_and(|text| text.starts_with(&prefix)))
-        {
-            Some(old) => *old = entry,
-            None => entries.push(entry),
-        }
-    }
-    Ok(())
+fn single(env: &[String], instruction: &str, text: &str) -> Result<String, Error> {
+    Ok(words(env, one(instruction, text)?)?.join(" "))
 }
 
 /// `A=b "C d"=e`, or in the old form `A b c`.
-fn pairs(config: &Config, instruction: &str, text: &str) -> Result<Vec<(String, String)>, Error> {
+fn pairs(env: &[String], instruction: &str, text: &str) -> Result<Vec<(String, String)>, Error> {
     let two = || invalid(format!("{instruction} must have two arguments"));
     let raw = split(text);
     let first = raw
@@ -195,10 +202,10 @@ fn pairs(config: &Config, instruction: &str, text: &str) -> Result<Vec<(String, 
         .ok_or_else(|| invalid(format!("{instruction} requires at least one argument")))?;
     if !first.contains('=') {
         let (key, value) = text.split_once(char::is_whitespace).ok_or_else(two)?;
-        return Ok(vec![(key.to_owned(), expand(config, value.trim())?)]);
+        return Ok(vec![(key.to_owned(), expand(env, value.trim())?)]);
     }
     let pair = |word: &String| {
-        let word = expand(config, word)?;
+        let word = expand(env, word)?;
         let (key, value) = word.split_once('=').ok_or_else(|| {
             invalid(format!(
                 "Syntax error - can't find = in {word:?}. Must be of the form: name=value"
@@ -213,12 +220,13 @@ fn pairs(config: &Config, instruction: &str, text: &str) -> Result<Vec<(String, 
 }
 
 /// `80`, `53/udp`, `8000-8003/tcp`.
-fn expose(config: &mut Config, text: &str) -> Result<(), Error> {
-    let ports = words(config, text)?;
-    if ports.is_empty() {
+fn ports(env: &[String], text: &str) -> Result<Vec<String>, Error> {
+    let texts = words(env, text)?;
+    if texts.is_empty() {
         return Err(invalid("EXPOSE requires at least one argument"));
     }
-    for port in ports {
+    let mut ports = Vec::new();
+    for port in texts {
         // A port of the host in front is allowed and says nothing.
         let port = port.rsplit(':').next().unwrap_or_default();
         let (range, protocol) = port.split_once('/').unwrap_or((port, "tcp"));
@@ -233,11 +241,9 @@ fn expose(config: &mut Config, text: &str) -> Result<(), Error> {
         if first > last {
             return Err(wrong());
         }
-        for number in first..=last {
-            object(config, "ExposedPorts").insert(format!("{number}/{protocol}"), json!({}));
-        }
+        ports.extend((first..=last).map(|number| format!("{number}/{protocol}")));
     }
-    Ok(())
+    Ok(ports)
 }
 
 /// A signal by name or number. Which numbers exist is for the container's start to say, as in Docker.
@@ -258,7 +264,7 @@ fn check_signal(text: &str) -> Result<(), Error> {
 }
 
 /// `[OPTIONS] CMD command` or `NONE`.
-fn health(text: &str) -> Result<Value, Error> {
+fn health(text: &str) -> Result<Map<String, Value>, Error> {
     let mut check = Map::new();
     let mut rest = text;
     while let Some(option) = rest.strip_prefix("--") {
@@ -298,7 +304,7 @@ fn health(text: &str) -> Result<Value, Error> {
         }
     };
     check.insert("Test".into(), test);
-    Ok(Value::Object(check))
+    Ok(check)
 }
 
 fn retries(text: &str) -> Result<u32, Error> {

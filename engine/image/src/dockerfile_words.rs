@@ -1,18 +1,11 @@
 //! Words of a Dockerfile instruction: split at blanks, with quotes, backslashes and variables (Dockerfile
-//! reference, "Environment replacement").
-
-use serde_json::{Map, Value};
+//! reference, "Environment replacement"). `env` is what ENV has set so far, as `NAME=value`.
 
 use crate::error::Error;
 
-type Config = Map<String, Value>;
-
 /// Words with quotes removed and variables filled in.
-pub(crate) fn words(config: &Config, text: &str) -> Result<Vec<String>, Error> {
-    split(text)
-        .iter()
-        .map(|word| expand(config, word))
-        .collect()
+pub(crate) fn words(env: &[String], text: &str) -> Result<Vec<String>, Error> {
+    split(text).iter().map(|word| expand(env, word)).collect()
 }
 
 /// Splits at blanks outside quotes; the quotes stay.
@@ -49,7 +42,7 @@ pub(crate) fn split(text: &str) -> Vec<String> {
 }
 
 /// Removes quotes and fills in `$NAME` and `${NAME}` from the environment set so far; unknown is empty.
-pub(crate) fn expand(config: &Config, word: &str) -> Result<String, Error> {
+pub(crate) fn expand(env: &[String], word: &str) -> Result<String, Error> {
     let mut result = String::new();
     let mut quote = None;
     let mut letters = word.chars().peekable();
@@ -63,7 +56,7 @@ pub(crate) fn expand(config: &Config, word: &str) -> Result<String, Error> {
                 Some(next) => result.push(next),
                 None => {}
             },
-            ('$', None | Some('"')) => result.push_str(&variable(config, &mut letters, word)?),
+            ('$', None | Some('"')) => result.push_str(&variable(env, &mut letters, word)?),
             ('"' | '\'', None) => quote = Some(letter),
             (_, Some(open)) if letter == open => quote = None,
             _ => result.push(letter),
@@ -74,7 +67,7 @@ pub(crate) fn expand(config: &Config, word: &str) -> Result<String, Error> {
 
 /// What stands for `NAME`, `{NAME}`, `{NAME:-default}` or `{NAME:+instead}` after a `$`.
 fn variable(
-    config: &Config,
+    env: &[String],
     letters: &mut std::iter::Peekable<std::str::Chars<'_>>,
     word: &str,
 ) -> Result<String, Error> {
@@ -89,19 +82,19 @@ fn variable(
         return Ok(if name.is_empty() {
             "$".to_owned()
         } else {
-            value_of(config, &name)
+            value_of(env, &name)
         });
     }
     let modifier: String = letters
         .by_ref()
         .take_while(|letter| *letter != '}')
         .collect();
-    let value = value_of(config, &name);
+    let value = value_of(env, &name);
     match modifier.split_at_checked(2) {
         _ if modifier.is_empty() && !name.is_empty() => Ok(value),
         Some((":-", default)) => {
             if value.is_empty() {
-                expand(config, default)
+                expand(env, default)
             } else {
                 Ok(value)
             }
@@ -110,7 +103,7 @@ fn variable(
             if value.is_empty() {
                 Ok(value)
             } else {
-                expand(config, instead)
+                expand(env, instead)
             }
         }
         _ => Err(Error::InvalidParameter(format!(
@@ -119,16 +112,10 @@ fn variable(
     }
 }
 
-fn value_of(config: &Config, name: &str) -> String {
-    let prefix = format!("{name}=");
-    let entries = config
-        .get("Env")
-        .and_then(Value::as_array)
-        .map(Vec::as_slice)
-        .unwrap_or_default();
-    let value = entries
+/// The value of a variable; one that is not set is empty.
+fn value_of(env: &[String], name: &str) -> String {
+    let value = env
         .iter()
-        .filter_map(Value::as_str)
-        .find_map(|entry| entry.strip_prefix(&prefix));
+        .find_map(|entry| entry.strip_prefix(name)?.strip_prefix('='));
     value.unwrap_or_default().to_owned()
 }

@@ -158,7 +158,7 @@ fn in_the_middle() {
     disk.store()
         .load(&mut &archive("always")[..], &mut |_| {})
         .unwrap();
-    for number in 0..10 {
+    for number in 0..6 {
         let mut worker = Command::new(std::env::current_exe().unwrap())
             .arg("work")
             .arg(disk.mount_point.join("image"))
