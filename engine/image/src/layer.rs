@@ -12,7 +12,7 @@
 //! layer's folder also says what lies below it. Each folder holds
 //!
 //! * `files/`, the unpacked files, which overlayfs takes as a lower directory;
-//! * `archive.gz`, the parts of the archive that are not file contents (see [`crate::unpack::skeleton`]).
+//! * `archive.gz`, the parts of the archive that are not file contents (see `unpack/skeleton.rs`).
 //!   With `files/` they make the original archive again, byte for byte: the layer is checked that way, and
 //!   can be exported under the same digest;
 //! * `layer.json`, its diffID and size.
