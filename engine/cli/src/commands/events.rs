@@ -42,7 +42,8 @@ pub fn run(context: &Context, matches: &Matches) -> Outcome {
     };
     // A wrong template fails before the first event, not at it.
     if let Some(template) = &template {
-        let empty = schema::apply("event", Value::Map(Vec::new()));
+        let actor = ("Actor".to_string(), Value::Map(Vec::new()));
+        let empty = schema::apply("event", Value::Map(vec![actor]));
         template
             .execute(&empty, Options::default())
             .map_err(|fault| Failure::new(format!("Error parsing format: {fault}")).code(64))?;

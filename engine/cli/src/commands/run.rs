@@ -3,13 +3,15 @@
 //! The round trips of an attached run, and why there are not fewer with Docker's API:
 //!
 //! 1. create;
-//! 2. attach and wait, sent together on two more connections, so both cost one round trip. Both must be
-//!    answered before the start: what is said before the attach, or an end before the wait, would be missed;
-//! 3. start, on the connection of the create;
+//! 2. attach and wait, sent together, so both cost one round trip. Both must be answered before the start:
+//!    what is said before the attach, or an end before the wait, would be missed. The attach takes over the
+//!    connection of the create;
+//! 3. start;
 //! 4. the answer to the wait, which comes by itself when the container has ended.
 //!
 //! The stock client makes six: a ping before, and attach and wait one after the other. It also sends a resize
-//! for a terminal; ours is in the create (`ConsoleSize`).
+//! for a terminal; ours is in the create (`ConsoleSize`). Three connections and 63 system calls in all, most
+//! of them the C library's start.
 
 use drydock_client::{Body, Method, Response};
 use serde_json::Value;

@@ -211,7 +211,7 @@ impl Run<'_> {
                     arguments.push(self.word(word, dot)?);
                 }
                 arguments.extend(piped);
-                functions::call(name, &arguments, self.options.header).map_err(|problem| {
+                functions::call(name, &arguments, self.options).map_err(|problem| {
                     let problem = if problem.starts_with("wrong ") {
                         problem
                     } else {
@@ -306,7 +306,7 @@ impl Run<'_> {
                 })?;
                 self.fields(word, &value, fields)
             }
-            WordKind::Function(name) => functions::call(name, &[], self.options.header)
+            WordKind::Function(name) => functions::call(name, &[], self.options)
                 .map_err(|problem| self.fault(word.position, &word.text, &problem)),
             WordKind::Pipeline(pipeline, fields) => {
                 let value = self.commands(pipeline, dot)?;

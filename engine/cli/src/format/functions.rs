@@ -1,5 +1,6 @@
 //! The functions of templates: Go's own, and the few that Docker adds.
 
+use super::evaluator::Options;
 use super::print::{json, plain};
 use super::value::Value;
 
@@ -13,9 +14,9 @@ pub(super) fn is_known(name: &str) -> bool {
     KNOWN.contains(&name)
 }
 
-/// Calls a function. In the header of a table (`header`) Docker's functions give their argument back.
-pub(super) fn call(name: &str, arguments: &[Value], header: bool) -> Result<Value, String> {
-    if header
+/// Calls a function. In the header of a table (`options.header`) Docker's functions give their argument back.
+pub(super) fn call(name: &str, arguments: &[Value], options: Options) -> Result<Value, String> {
+    if options.header
         && matches!(
             name,
             "json" | "split" | "join" | "title" | "lower" | "upper" | "pad" | "truncate"
@@ -94,7 +95,7 @@ pub(super) fn call(name: &str, arguments: &[Value], header: bool) -> Result<Valu
             Ok(Value::Text(text(0)?.chars().take(length).collect()))
         }),
         "len" => count(1, 1).and_then(|()| length(&arguments[0])),
-        "index" => count(1, usize::MAX).and_then(|()| index(arguments)),
+        "index" => count(1, usize::MAX).and_then(|()| index(arguments, options.missing_is_error)),
         "slice" => count(1, 4).and_then(|()| slice(arguments)),
         "not" => count(1, 1).map(|()| Value::Bool(!arguments[0].is_true())),
         "print" => Ok(Value::Text(print(arguments))),
@@ -155,7 +156,8 @@ fn length(value: &Value) -> Result<Value, String> {
     Ok(Value::Int(i64::try_from(count).unwrap_or(i64::MAX)))
 }
 
-fn index(arguments: &[Value]) -> Result<Value, String> {
+/// `plain` is JSON without Go types: there a missing key is nil, not the zero of the map's type.
+fn index(arguments: &[Value], plain: bool) -> Result<Value, String> {
     let mut value = arguments[0].clone();
     for key in &arguments[1..] {
         value = match (&value, key) {
@@ -170,6 +172,7 @@ fn index(arguments: &[Value]) -> Result<Value, String> {
                 .ok_or_else(|| format!("index out of range: {position}"))?,
             (Value::Map(_), Value::Text(key)) => match value.get(key) {
                 // The zero of a map of texts is an empty text; Docker's maps that people index are such maps.
+                Value::Missing if plain => Value::Missing,
                 Value::Missing => Value::from(""),
                 found => found.clone(),
             },

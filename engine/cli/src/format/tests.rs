@@ -57,7 +57,7 @@ fn what_templates_print() {
         ("{{$x := .Name}}{{$x}}{{$x = \"y\"}}{{$x}}", "/weby"),
         (
             "{{index .Config.Env 1}} {{index .Config.Labels \"k\"}} {{index .Config.Labels \"none\"}}.",
-            "B=<x> v .",
+            "B=<x> v <no value>.",
         ),
         (
             "{{len .Config.Env}} {{len .Name}} {{slice .Name 1}} {{slice .Name 1 2}}",
