@@ -2,8 +2,10 @@
 
 use std::ffi::OsString;
 use std::io;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -85,36 +87,40 @@ fn run(settings: Settings) -> io::Result<()> {
 async fn serve(settings: Settings) -> io::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    // A client that goes while we write must not end us; the runtime's sockets say so by an error.
-    let hosts = settings.hosts.clone();
-    let live_restore = settings.live_restore;
     // Bound before anything is changed: a daemon that cannot be reached must not start.
-    let listeners = hosts
-        .iter()
-        .map(|path| listener::bind(path))
-        .collect::<io::Result<Vec<_>>>();
-    let result = match listeners {
-        Ok(listeners) => {
-            let engine = Arc::new(Engine::open(settings)?);
-            reconcile::run(&engine).await?;
-            for (path, listener) in hosts.iter().zip(listeners) {
-                tracing::info!("API listens on {}", path.display());
-                tokio::spawn(listener::serve(Arc::clone(&engine), listener));
-            }
-            tokio::select! {
-                _ = terminate.recv() => tracing::info!("SIGTERM: the daemon ends"),
-                _ = interrupt.recv() => tracing::info!("SIGINT: the daemon ends"),
-            }
-            shut_down(&engine, live_restore).await;
-            Ok(())
-        }
-        Err(error) => return Err(error),
-    };
-    for path in &hosts {
-        // It may have been replaced or removed by hand.
-        let _ = std::fs::remove_file(path);
+    let mut sockets = SocketFiles::default();
+    let mut listeners = Vec::new();
+    for path in &settings.hosts {
+        listeners.push(listener::bind(path)?);
+        sockets.0.push(path.clone());
     }
-    result
+    let live_restore = settings.live_restore;
+    let engine = Arc::new(Engine::open(settings)?);
+    reconcile::run(&engine).await?;
+    for (path, listener) in sockets.0.iter().zip(listeners) {
+        tracing::info!("API listens on {}", path.display());
+        tokio::spawn(listener::serve(Arc::clone(&engine), listener));
+    }
+    tokio::select! {
+        _ = terminate.recv() => tracing::info!("SIGTERM: the daemon ends"),
+        _ = interrupt.recv() => tracing::info!("SIGINT: the daemon ends"),
+    }
+    shut_down(&engine, live_restore).await;
+    engine.end_spawner();
+    Ok(())
+}
+
+/// The files of our sockets; removed when dropped, however the daemon ends.
+#[derive(Default)]
+struct SocketFiles(Vec<PathBuf>);
+
+impl Drop for SocketFiles {
+    fn drop(&mut self) {
+        for path in &self.0 {
+            // It may have been removed by hand.
+            let _ = std::fs::remove_file(path);
+        }
+    }
 }
 
 /// With live-restore containers run on; otherwise they are stopped, all at once, each with its own patience.
@@ -147,6 +153,7 @@ async fn shut_down(engine: &Arc<Engine>, live_restore: bool) {
         });
     }
     while stops.join_next().await.is_some() {}
+    engine.open_links.none(Duration::from_secs(2)).await;
     sweep::leave(engine);
     if let Err(error) = engine.network.close().await {
         tracing::warn!("remove the bridge: {error}");

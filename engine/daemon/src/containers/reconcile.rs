@@ -109,7 +109,9 @@ async fn was_running(engine: &Arc<Engine>, container: &Arc<Container>) {
 
 /// Takes a running container over from its shim; false when there is none that can be spoken to.
 async fn adopt(engine: &Arc<Engine>, container: &Arc<Container>) -> bool {
-    let Ok((link, events)) = ShimLink::connect(&engine.shim_socket(&container.id)) else {
+    let Ok((link, events)) =
+        ShimLink::connect(&engine.shim_socket(&container.id), &engine.open_links)
+    else {
         return false;
     };
     match link.ask(RequestBody::Hello { version: VERSION }, &[]).await {

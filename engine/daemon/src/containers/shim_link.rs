@@ -39,6 +39,21 @@ pub enum Event {
     },
 }
 
+/// Counts open connections: a shim closes its end with its own, so none open means that no shim has anything
+/// left to clean up.
+#[derive(Clone, Debug, Default)]
+pub struct Open(Arc<()>);
+
+impl Open {
+    /// Waits until no connection is open, at most so long.
+    pub async fn none(&self, patience: Duration) {
+        let begin = std::time::Instant::now();
+        while Arc::strong_count(&self.0) > 1 && begin.elapsed() < patience {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
+
 /// A connection to a shim.
 pub struct ShimLink {
     stream: UnixStream,
@@ -54,11 +69,15 @@ struct Waiting {
 }
 
 impl ShimLink {
-    /// Takes a socket over. The end of the events is the end of the connection.
+    /// Takes a socket over. The end of the events is the end of the connection; until then a copy of `open`
+    /// exists.
     ///
     /// # Errors
     /// The operating system's.
-    pub fn new(stream: StdStream) -> io::Result<(Arc<ShimLink>, mpsc::UnboundedReceiver<Event>)> {
+    pub fn new(
+        stream: StdStream,
+        open: &Open,
+    ) -> io::Result<(Arc<ShimLink>, mpsc::UnboundedReceiver<Event>)> {
         stream.set_nonblocking(true)?;
         let link = Arc::new(ShimLink {
             stream: UnixStream::from_std(stream)?,
@@ -67,7 +86,7 @@ impl ShimLink {
             waiting: Mutex::default(),
         });
         let (events, receiver) = mpsc::unbounded_channel();
-        tokio::spawn(read(Arc::clone(&link), events));
+        tokio::spawn(read(Arc::clone(&link), events, open.clone()));
         Ok((link, receiver))
     }
 
@@ -75,8 +94,11 @@ impl ShimLink {
     ///
     /// # Errors
     /// The operating system's; "connection refused" and "not found" mean that there is no shim any more.
-    pub fn connect(path: &Path) -> io::Result<(Arc<ShimLink>, mpsc::UnboundedReceiver<Event>)> {
-        ShimLink::new(StdStream::connect(path)?)
+    pub fn connect(
+        path: &Path,
+        open: &Open,
+    ) -> io::Result<(Arc<ShimLink>, mpsc::UnboundedReceiver<Event>)> {
+        ShimLink::new(StdStream::connect(path)?, open)
     }
 
     /// Asks and waits for the answer.
@@ -144,7 +166,7 @@ fn gone() -> Error {
 }
 
 /// Reads to the end of the connection; then nobody waits for an answer any more.
-async fn read(link: Arc<ShimLink>, events: mpsc::UnboundedSender<Event>) {
+async fn read(link: Arc<ShimLink>, events: mpsc::UnboundedSender<Event>, _open: Open) {
     if let Err(error) = read_frames(&link, &events).await {
         tracing::warn!("shim: {error}");
     }

@@ -264,9 +264,17 @@ pub fn filter(
         Seccomp::Default => seccomp::default_program(capabilities, Architecture::native())
             .map(Some)
             .map_err(Error::system),
-        Seccomp::Profile(profile) => seccomp::compile(profile, capabilities)
-            .map(Some)
-            .map_err(|error| Error::system(format!("Decoding seccomp profile failed: {error}"))),
+        Seccomp::Profile(profile) => {
+            seccomp::compile(profile, capabilities)
+                .map(Some)
+                .map_err(|error| {
+                    let why = error.to_string();
+                    let why = why
+                        .strip_prefix("decoding seccomp profile failed: ")
+                        .unwrap_or(&why);
+                    Error::system(format!("Decoding seccomp profile failed: {why}"))
+                })
+        }
     }
 }
 

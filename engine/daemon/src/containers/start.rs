@@ -188,7 +188,7 @@ async fn attempt(
     };
     let local = async {
         let prepared = blocking(|| prepare(engine, container, &record))?;
-        let shim = blocking(|| engine.spawner.shim())?;
+        let shim = blocking(|| engine.shim())?;
         Ok::<_, Failure>((prepared, shim, drydock_sys::clock::monotonic()))
     };
     let (network, local) = tokio::join!(network, local);
@@ -208,7 +208,7 @@ async fn attempt(
             at: *at,
         });
     }
-    let (link, events) = ShimLink::new(shim)?;
+    let (link, events) = ShimLink::new(shim, &engine.open_links)?;
     let (pid, stamps) = send(
         engine,
         container,

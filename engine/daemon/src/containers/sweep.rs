@@ -16,7 +16,7 @@ use crate::engine::Engine;
 pub async fn run(engine: &Engine) {
     for (path, id) in named(&engine.settings.exec_root.join("shims"), ".sock") {
         if !runs(engine, &id) {
-            end_shim(&path).await;
+            end_shim(engine, &path).await;
         }
     }
     let parent = engine.settings.cgroup_parent();
@@ -58,8 +58,8 @@ fn named(directory: &Path, suffix: &str) -> Vec<(PathBuf, String)> {
 }
 
 /// Kills a container that no record knows, through its shim, and removes the socket.
-async fn end_shim(path: &Path) {
-    if let Ok((link, mut events)) = ShimLink::connect(path) {
+async fn end_shim(engine: &Engine, path: &Path) {
+    if let Ok((link, mut events)) = ShimLink::connect(path, &engine.open_links) {
         tracing::warn!("{}: a container without a record is ended", path.display());
         let ended = async {
             link.ask(RequestBody::Hello { version: VERSION }, &[])

@@ -8,11 +8,15 @@ pub mod pid_file;
 pub mod trash;
 
 use std::io;
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
+use std::sync::Mutex;
 
 use drydock_shim::spawner::{self, Roots, Spawner};
 
 use crate::containers::Registry;
+use crate::containers::container::lock;
+use crate::containers::shim_link::Open;
 use crate::settings::Settings;
 use events::Events;
 use identity::Identity;
@@ -30,8 +34,10 @@ pub struct Engine {
     pub images: Images,
     /// The default bridge.
     pub network: Network,
-    /// Makes shims.
-    pub spawner: Spawner,
+    /// Makes shims; None once the daemon ends.
+    spawner: Mutex<Option<Spawner>>,
+    /// The open connections to shims.
+    pub open_links: Open,
     /// All containers.
     pub containers: Registry,
     /// The news.
@@ -68,11 +74,28 @@ impl Engine {
             identity,
             images,
             network,
-            spawner,
+            spawner: Mutex::new(Some(spawner)),
+            open_links: Open::default(),
             containers: Registry::default(),
             events: Events::default(),
             trash,
         })
+    }
+
+    /// A new shim's socket.
+    ///
+    /// # Errors
+    /// When the spawner is gone.
+    pub fn shim(&self) -> io::Result<UnixStream> {
+        match &*lock(&self.spawner) {
+            Some(spawner) => spawner.shim(),
+            None => Err(io::Error::other("the daemon is ending")),
+        }
+    }
+
+    /// Ends the spawner and waits for it, so that nothing of the daemon outlives it but the shims.
+    pub fn end_spawner(&self) {
+        drop(lock(&self.spawner).take());
     }
 
     /// A container's directory.

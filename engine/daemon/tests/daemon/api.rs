@@ -169,3 +169,18 @@ pub fn rest(mut stream: UnixStream) -> Result<Vec<u8>, Failed> {
     stream.read_to_end(&mut bytes)?;
     Ok(bytes)
 }
+
+/// The two streams of a framed one. How a stream is cut into frames is nobody's business.
+pub fn split(mut framed: &[u8]) -> Result<(Vec<u8>, Vec<u8>), Failed> {
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    while let Some((header, rest)) = framed.split_first_chunk::<8>() {
+        let length = u32::from_be_bytes([header[4], header[5], header[6], header[7]]) as usize;
+        ensure!(rest.len() >= length, "half a frame: {header:?}");
+        let (piece, after) = rest.split_at(length);
+        let stream = if header[0] == 2 { &mut err } else { &mut out };
+        stream.extend_from_slice(piece);
+        framed = after;
+    }
+    ensure!(framed.is_empty(), "half a header: {framed:?}");
+    Ok((out, err))
+}

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use libtest_mimic::Failed;
 use serde_json::{Value, json};
 
-use crate::api::{Api, call, ensure, rest};
+use crate::api::{Api, call, ensure, rest, split};
 
 pub fn the_end_is_told_to_all_who_wait() -> Result<(), Failed> {
     let api = Api::start(&[])?;
@@ -56,13 +56,12 @@ pub fn attached_clients_miss_nothing() -> Result<(), Failed> {
         api.post("/containers/cat/start")?;
         stream.write_all(b"typed\n")?;
         stream.shutdown(std::net::Shutdown::Write)?;
-        let got = rest(stream)?;
-        let expected =
-            b"\x01\0\0\0\0\0\0\x06first\n\x01\0\0\0\0\0\0\x06typed\n\x02\0\0\0\0\0\0\x05last\n";
+        let (out, err) = split(&rest(stream)?)?;
         ensure!(
-            got == expected,
-            "round {round}: {:?}",
-            String::from_utf8_lossy(&got)
+            out == b"first\ntyped\n" && err == b"last\n",
+            "round {round}: {:?} {:?}",
+            String::from_utf8_lossy(&out),
+            String::from_utf8_lossy(&err)
         );
         api.until("the container is gone", |api| {
             Ok(api.call("GET", "/containers/cat/json", None)?.status == 404)
