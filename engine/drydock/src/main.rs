@@ -7,7 +7,11 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args_os().skip(1);
-    match arguments.next().as_deref().and_then(std::ffi::OsStr::to_str) {
+    match arguments
+        .next()
+        .as_deref()
+        .and_then(std::ffi::OsStr::to_str)
+    {
         Some("daemon") => drydock_daemon::main(arguments),
         Some("spawner") => drydock_shim::spawner_main(),
         Some("unpack") => drydock_image::unpack_main(arguments),
