@@ -11,7 +11,7 @@ use drydock_sys::{clock, descriptors, mounts, process, terminal};
 use nix::sched::CloneFlags;
 
 use crate::cgroup::{Group, Hierarchies};
-use crate::identity::{self, other};
+use crate::identity::{self, Directory, other};
 use crate::report::{self, Report, Stamp};
 use crate::rootfs::{self, Context};
 use crate::spec::{NetworkNamespace, Spec, StartError};
@@ -199,7 +199,7 @@ fn run_init(
     }
     // The stamps are a courtesy; a start does not fail for them.
     let _ = report::send(socket.as_fd(), &Report::Stamps(stamps), None);
-    identity::become_program(&spec.id, &spec.process)
+    identity::become_program(&spec.id, &spec.process, Directory::Make)
 }
 
 fn enter_namespaces(spec: &Spec, group: &Group, network: Option<OwnedFd>) -> Result<(), String> {

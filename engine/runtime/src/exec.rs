@@ -15,7 +15,7 @@ use nix::sys::stat::Mode;
 
 use crate::cgroup::Group;
 use crate::container::{Streams, open_terminal, replace_all};
-use crate::identity::{self, other};
+use crate::identity::{self, Directory, other};
 use crate::report::{self, Report};
 use crate::rootfs::{self, Context};
 use crate::spec::{Process, StartError};
@@ -40,12 +40,27 @@ pub struct Target<'a> {
     pub group: &'a Group,
 }
 
+/// Whether the container knows a user and groups: Docker looks before it makes an exec instance. The answer
+/// is of this moment; the process looks again when it starts.
+pub fn check_user(init: &process::Child, user: &str, groups: &[String]) -> Result<(), StartError> {
+    let path = format!("/proc/{}/root", init.pid);
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let root = nix::fcntl::open(path.as_str(), flags, Mode::empty())
+        .map_err(|error| other(format!("failed to open the container's root: {error}")))?;
+    identity::resolve(root.as_fd(), user, groups).map(drop)
+}
+
 /// Starts a process in the container of `target`.
 pub fn start(
     target: Target<'_>,
     wanted: &Process,
     streams: Streams,
 ) -> Result<Running, StartError> {
+    if !wanted.cwd.is_empty() && !wanted.cwd.starts_with('/') {
+        return Err(other(
+            "OCI runtime exec failed: exec failed: Cwd must be an absolute path",
+        ));
+    }
     let (ours, theirs) =
         report::pair().map_err(|error| other(format!("failed to make a socket pair: {error}")))?;
     let helper = match process::fork() {
@@ -179,11 +194,10 @@ fn run_process(id: &str, wanted: &Process, streams: Streams, socket: &OwnedFd) -
         return failed(&message);
     }
     nix::sys::stat::umask(Mode::from_bits_truncate(0o022));
-    let error = identity::become_program(id, wanted);
-    let message = error
-        .message
-        .strip_prefix(identity::INIT_FAILED)
-        .unwrap_or(&error.message);
+    let error = identity::become_program(id, wanted, Directory::Require);
+    let Some(message) = error.message.strip_prefix(identity::INIT_FAILED) else {
+        return error;
+    };
     StartError {
         kind: error.kind,
         message: format!("OCI runtime exec failed: {EXEC_FAILED}{message}"),

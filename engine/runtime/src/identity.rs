@@ -30,14 +30,29 @@ pub fn other(message: impl Into<String>) -> StartError {
     }
 }
 
+/// What happens to a working directory that is not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Directory {
+    /// PID 1's is made, as Docker does when it makes a container.
+    Make,
+    /// An exec's must be there.
+    Require,
+}
+
 /// Becomes the user's program. The caller's root is the container's. Returns only why it could not.
-pub fn become_program(id: &str, wanted: &Process) -> StartError {
-    let identity = match prepare(id, wanted) {
+pub fn become_program(id: &str, wanted: &Process, directory: Directory) -> StartError {
+    let identity = match prepare(id, wanted, directory) {
         Ok(identity) => identity,
         Err(error) => return error,
     };
     let env = environment(wanted, &identity);
     let last = || -> Result<(), String> {
+        // After the last file was opened: the user may allow very few of them.
+        for (name, soft, hard) in &wanted.rlimits {
+            let number = limit_number(name).ok_or_else(|| format!("unknown ulimit {name}"))?;
+            process::set_limit(number, *soft, *hard)
+                .context(|| format!("failed to set ulimit {name}"))?;
+        }
         drop_privileges(wanted, &identity)?;
         // For what was forgotten; everything is opened close-on-exec.
         descriptors::close_at_exec_from(3).context(|| "failed to close descriptors".to_owned())?;
@@ -64,33 +79,41 @@ pub fn become_program(id: &str, wanted: &Process) -> StartError {
 }
 
 /// Everything that needs privileges, up to the seccomp program.
-fn prepare(id: &str, wanted: &Process) -> Result<Identity, StartError> {
+fn prepare(id: &str, wanted: &Process, directory: Directory) -> Result<Identity, StartError> {
     let root = nix::fcntl::open(
         "/",
         OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC,
         Mode::empty(),
     )
     .map_err(|error| other(format!("failed to open the root: {error}")))?;
-    let identity = Database::read(root.as_fd())
-        .resolve(&wanted.user, &wanted.additional_groups)
-        .map_err(other)?;
+    let identity = resolve(root.as_fd(), &wanted.user, &wanted.additional_groups)?;
     let steps = || -> Result<(), String> {
-        for (name, soft, hard) in &wanted.rlimits {
-            let number = limit_number(name).ok_or_else(|| format!("unknown ulimit {name}"))?;
-            process::set_limit(number, *soft, *hard)
-                .context(|| format!("failed to set ulimit {name}"))?;
-        }
         if let Some(score) = wanted.oom_score_adj {
             std::fs::write("/proc/self/oom_score_adj", score.to_string())
                 .context(|| "failed to write oom_score_adj".to_owned())?;
         }
         let name = CString::new(format!("_ses.{id}")).context(|| "bad container id".to_owned())?;
         join_keyring(&name)?;
-        give_streams(&identity)?;
-        enter_directory(root.as_fd(), &wanted.cwd)
+        give_streams(&identity)
     };
-    steps().map_err(|message| other(format!("{INIT_FAILED}{message}")))?;
+    let failed = |message: String| other(format!("{INIT_FAILED}{message}"));
+    steps().map_err(failed)?;
+    match directory {
+        Directory::Make => enter_directory(root.as_fd(), &wanted.cwd).map_err(failed)?,
+        Directory::Require => enter_existing(root.as_fd(), &wanted.cwd)?,
+    }
     Ok(identity)
+}
+
+/// Who `user` is in the container whose root this is.
+pub fn resolve(
+    root: std::os::fd::BorrowedFd<'_>,
+    user: &str,
+    additional_groups: &[String],
+) -> Result<Identity, StartError> {
+    Database::read(root)
+        .resolve(user, additional_groups)
+        .map_err(other)
 }
 
 /// A kernel without keyrings has none to leak.
@@ -121,6 +144,24 @@ fn give_streams(identity: &Identity) -> Result<(), String> {
     give(std::io::stdin().as_fd())?;
     give(std::io::stdout().as_fd())?;
     give(std::io::stderr().as_fd())
+}
+
+/// Enters the working directory of an exec. Exit code and text are those that runc gives.
+fn enter_existing(root: std::os::fd::BorrowedFd<'_>, cwd: &str) -> Result<(), StartError> {
+    let path = Path::new(if cwd.is_empty() { "/" } else { cwd });
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY;
+    let entered = paths::open_in_root(root, path, flags, Mode::empty())
+        .and_then(|directory| Ok(nix::unistd::fchdir(&directory)?));
+    entered.map_err(|error| {
+        let errno = nix::errno::Errno::from_raw(error.raw_os_error().unwrap_or_default());
+        let text = errno.desc().to_lowercase();
+        StartError {
+            kind: StartErrorKind::NotFound,
+            message: format!(
+                "{INIT_FAILED}chdir to cwd ({cwd:?}) set in config.json failed: {text}"
+            ),
+        }
+    })
 }
 
 /// Enters the working directory, making it if missing. It is resolved without magic links and proven to be

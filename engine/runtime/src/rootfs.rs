@@ -126,14 +126,18 @@ impl Tree {
         Ok(())
     }
 
-    /// Writes kernel parameters below the container's /proc/sys (sysctl(8)).
+    /// Writes kernel parameters below the container's /proc/sys (sysctl(8)). runc's text for one that is not
+    /// there.
     pub fn write_sysctls(&self, sysctls: &[(String, String)]) -> Result<()> {
         for (key, value) in sysctls {
             let path = Path::new("sys").join(key.replace('.', "/"));
             let file =
-                paths::open_without_links(self.proc.as_fd(), &path, OFlag::O_WRONLY, Mode::empty());
-            let write = |mut file: File| io::Write::write_all(&mut file, value.as_bytes());
-            file.and_then(|file| write(File::from(file)))
+                paths::open_without_links(self.proc.as_fd(), &path, OFlag::O_WRONLY, Mode::empty())
+                    .map_err(|error| {
+                        let errno = Errno::from_raw(error.raw_os_error().unwrap_or_default());
+                        format!("open sysctl {key} file: {}", errno.desc().to_lowercase())
+                    })?;
+            io::Write::write_all(&mut File::from(file), value.as_bytes())
                 .context(|| format!("failed to write sysctl {key}"))?;
         }
         Ok(())

@@ -54,6 +54,14 @@ pub enum RequestBody {
     /// Run one more process in the container. Descriptor: the client's socket where `attach` is given.
     /// Answer: `ExecStarted` or `Failed`; later an `ExecExited` event.
     Exec(Box<Exec>),
+    /// Whether the container knows a user, for an exec that is made now and started later. Answer: `Done`
+    /// or `Failed`.
+    CheckUser {
+        /// As in [`Process::user`].
+        user: String,
+        /// As in [`Process::additional_groups`].
+        groups: Vec<String>,
+    },
     /// Send a signal to PID 1. Answer: `Done`, or `Error` when it has ended.
     Kill {
         /// Signal number.
@@ -141,6 +149,9 @@ pub enum Reply {
     },
     /// The container has ended. The exit record is on disk and the log is complete.
     Exited(ExitRecord),
+    /// The cgroup and the socket are gone: the container can be started again without meeting what is left
+    /// of this run. Comes after `Exited`; nobody who waits for the exit has to wait for it.
+    TornDown,
     /// An exec has ended.
     ExecExited {
         /// The exec instance's id.

@@ -377,7 +377,7 @@ impl Shim {
             connections.retain(|connection| !connection.is_closed());
             if self.exited.is_some() {
                 let end = *deadline.get_or_insert_with(|| Instant::now() + LINGER);
-                self.tear_down();
+                self.tear_down(&mut connections);
                 let told = connections
                     .iter()
                     .all(|connection| !connection.is_waiting());
@@ -458,6 +458,13 @@ impl Shim {
                 message: "the container is started already".to_owned(),
             },
             RequestBody::Hello { .. } => self.state(),
+            RequestBody::CheckUser { user, groups } => match self.sessions.first() {
+                Some(init) => match exec::check_user(&init.process, &user, &groups) {
+                    Ok(()) => Answer::Done,
+                    Err(error) => Answer::Failed(error),
+                },
+                None => Answer::Done,
+            },
             RequestBody::Kill { signal } => done(self.kill(signal)),
             RequestBody::Resize {
                 exec_id,
@@ -651,7 +658,7 @@ impl Shim {
     }
 
     /// Removes the kernel objects that carry the container's name. Once.
-    fn tear_down(&mut self) {
+    fn tear_down(&mut self, connections: &mut [Connection]) {
         let Some(group) = self.group.take() else {
             return;
         };
@@ -659,5 +666,8 @@ impl Shim {
         group.remove();
         // Already gone when the daemon has swept it.
         let _ = std::fs::remove_file(&self.socket);
+        connections
+            .iter_mut()
+            .for_each(|connection| connection.send(&Reply::TornDown));
     }
 }

@@ -17,6 +17,9 @@ use super::exec::Instance;
 use super::record::{self, Record};
 use super::shim_link::ShimLink;
 
+/// How long a start waits for the end of the last run's teardown, which takes a millisecond.
+const TEAR_DOWN: std::time::Duration = std::time::Duration::from_secs(10);
+
 /// One container.
 pub struct Container {
     /// Its id.
@@ -30,6 +33,8 @@ pub struct Container {
     /// Only writers take it.
     saving: Mutex<()>,
     ends: watch::Sender<Ends>,
+    /// Nothing is left of the last run; the next one may use its names again.
+    torn_down: watch::Sender<bool>,
     exec_ends: watch::Sender<u64>,
     live: Mutex<Live>,
 }
@@ -94,6 +99,7 @@ impl Container {
             snapshot: Mutex::new(Arc::new(record)),
             saving: Mutex::default(),
             ends: watch::Sender::new(Ends::default()),
+            torn_down: watch::Sender::new(true),
             exec_ends: watch::Sender::new(0),
             live: Mutex::default(),
         }
@@ -134,6 +140,27 @@ impl Container {
     /// To wait for an end or the removal.
     pub fn ends(&self) -> watch::Receiver<Ends> {
         self.ends.subscribe()
+    }
+
+    /// A run begins (false), or nothing is left of it (true).
+    pub fn set_torn_down(&self, done: bool) {
+        self.torn_down.send_replace(done);
+    }
+
+    /// Waits until nothing is left of the last run: its shim removes the cgroup and the socket after it has
+    /// told the exit, and the next run has the same names.
+    ///
+    /// # Errors
+    /// The time is over; a process of the last run cannot be ended (it hangs in the kernel).
+    pub async fn wait_torn_down(&self) -> io::Result<()> {
+        let mut torn_down = self.torn_down.subscribe();
+        let done = tokio::time::timeout(TEAR_DOWN, torn_down.wait_for(|done| *done)).await;
+        match done {
+            Ok(_) => Ok(()),
+            Err(_) => Err(io::Error::other(
+                "the last run of the container is not torn down yet",
+            )),
+        }
     }
 
     /// Wakes those who wait for an end.

@@ -134,10 +134,33 @@ pub async fn create(engine: &Arc<Engine>, mut request: Request) -> Result<Answer
         }
         _ => return Err(kill::not_running(&record.id)),
     }
+    check_user(&container, &record, &instance).await?;
     let action = format!("exec_create: {}", instance.command());
     keep(&container, instance);
     engine.events.container(&record, action, &[("execID", &id)]);
     Ok(Answer::json_with(StatusCode::CREATED, &json!({"Id": id})))
+}
+
+/// Docker looks for the user when the instance is made. Only the shim can look into the container.
+async fn check_user(
+    container: &Container,
+    record: &super::Record,
+    instance: &Instance,
+) -> Result<(), Error> {
+    let user = instance.text("User");
+    if user.is_empty() {
+        return Ok(());
+    }
+    let shim = container.live().shim.clone();
+    let shim = shim.ok_or_else(|| kill::not_running(&container.id))?;
+    let body = RequestBody::CheckUser {
+        user: user.to_owned(),
+        groups: record.host().group_add.unwrap_or_default(),
+    };
+    match shim.ask(body, &[]).await? {
+        protocol::Answer::Failed(error) => Err(Error::invalid(error.message)),
+        _ => Ok(()),
+    }
 }
 
 fn keep(container: &Container, instance: Instance) {

@@ -196,6 +196,10 @@ fn refused(error: &StartError) -> (Error, i32) {
     match error.kind {
         StartErrorKind::NotFound => (Error::invalid(text), 127),
         StartErrorKind::NotExecutable => (Error::invalid(text), 126),
+        // runc looks at this one before it has a process.
+        StartErrorKind::Other if text.ends_with("Cwd must be an absolute path") => {
+            (Error::invalid(text), 128)
+        }
         // Docker finds an unknown user before it asks the runtime.
         StartErrorKind::Other => (Error::invalid(start::user_error(text).unwrap_or(text)), 126),
     }

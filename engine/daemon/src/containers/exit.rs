@@ -19,26 +19,31 @@ use crate::engine::Engine;
 /// The code of a container whose end nobody saw, as Docker's.
 pub const UNKNOWN: i32 = 255;
 
-/// Listens to a shim until PID 1 has ended.
+/// Listens to a shim until PID 1 has ended and nothing of the run is left.
 pub async fn watch(
     engine: Arc<Engine>,
     container: Arc<Container>,
     mut events: mpsc::UnboundedReceiver<Event>,
 ) {
+    let mut told = false;
     while let Some(event) = events.recv().await {
         match event {
             Event::Exited(record) => {
+                told = true;
                 ended(&engine, &container, record).await;
-                return;
             }
+            Event::TornDown => break,
             Event::ExecExited { exec_id, exit_code } => {
                 super::exec::ended(&engine, &container, &exec_id, exit_code)
             }
         }
     }
-    // The shim is gone without a word: its last act is the record on disk, if it came so far.
-    let record = read_record(&container).unwrap_or_else(|| unseen(&container));
-    ended(&engine, &container, record).await;
+    if !told {
+        // The shim is gone without a word: its last act is the record on disk, if it came so far.
+        let record = read_record(&container).unwrap_or_else(|| unseen(&container));
+        ended(&engine, &container, record).await;
+    }
+    container.set_torn_down(true);
 }
 
 /// The exit record that a shim left.
@@ -81,6 +86,8 @@ pub async fn ended(engine: &Arc<Engine>, container: &Arc<Container>, exit: ExitR
         state.oom_killed = exit.oom_killed;
         state.finished_at = exit.finished_at;
         record.endpoint = None;
+        // Docker counts when it decides, not when the delay is over.
+        record.restart_count += u32::from(delay.is_some());
     });
     tell(engine, &before, &exit);
     stamps.push(stamp("exit published"));
@@ -200,7 +207,6 @@ fn again<'a>(
             return;
         }
         container.live().cancel_restart = None;
-        container.publish(|record| record.restart_count += 1);
         if let Err(error) = start::start(engine, container, &mut Trace::default()).await {
             tracing::warn!("restart container {}: {error}", container.id);
             container.notify_end(container.snapshot().state.exit_code);

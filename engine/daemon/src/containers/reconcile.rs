@@ -161,6 +161,7 @@ fn running(
         engine.network.reserve(endpoint.address);
     }
     tracing::info!("container {} runs on", record.name);
+    container.set_torn_down(false);
     tokio::spawn(exit::watch(
         Arc::clone(engine),
         Arc::clone(container),

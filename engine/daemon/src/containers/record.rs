@@ -111,12 +111,14 @@ impl Record {
     /// PID 1 runs, or the restart policy will start it: what the API calls `Running`.
     pub fn is_running(&self) -> bool {
         matches!(self.state.status, Status::Running | Status::Restarting)
+            || self.is_starting_again()
     }
 
     /// The word of the API for the state. The intents do not show.
     pub fn status_word(&self) -> &'static str {
         match self.state.status {
             Status::Created => "created",
+            Status::Starting if self.is_starting_again() => "restarting",
             Status::Starting if self.state.started_at == 0 => "created",
             Status::Starting | Status::Exited => "exited",
             Status::Running => "running",
@@ -124,6 +126,11 @@ impl Record {
             Status::Dead => "dead",
             Status::Removing => "removing",
         }
+    }
+
+    /// The restart policy is starting it: for the API it is still waiting for that.
+    fn is_starting_again(&self) -> bool {
+        self.state.status == Status::Starting && self.restart_count > 0
     }
 
     /// A text of the `Config`.
@@ -305,5 +312,8 @@ pub(crate) mod tests {
         assert_eq!(record.status_word(), "created");
         record.state.started_at = 1;
         assert_eq!(record.status_word(), "exited");
+        record.restart_count = 1;
+        assert_eq!(record.status_word(), "restarting");
+        assert!(record.is_running());
     }
 }

@@ -30,6 +30,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub enum Event {
     /// PID 1 has ended.
     Exited(ExitRecord),
+    /// Nothing of the run is left.
+    TornDown,
     /// An exec has ended.
     ExecExited {
         /// Which.
@@ -203,6 +205,7 @@ fn take(link: &ShimLink, events: &mpsc::UnboundedSender<Event>, reply: Reply) {
             return;
         }
         Reply::Exited(record) => Event::Exited(record),
+        Reply::TornDown => Event::TornDown,
         Reply::ExecExited { exec_id, exit_code } => Event::ExecExited { exec_id, exit_code },
     };
     // After a failed start nobody listens.

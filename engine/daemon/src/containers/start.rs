@@ -139,6 +139,7 @@ fn refused(error: &StartError) -> Failure {
     let exit_code = match error.kind {
         StartErrorKind::NotFound => 127,
         StartErrorKind::NotExecutable => 126,
+        StartErrorKind::Other if MISSING.iter().any(|words| why.contains(words)) => 127,
         StartErrorKind::Other => return Error::system(text).into(),
     };
     Failure {
@@ -146,6 +147,12 @@ fn refused(error: &StartError) -> Failure {
         exit_code,
     }
 }
+
+/// Failures of the user's settings that Docker counts as "not found", like a missing program.
+const MISSING: [&str; 2] = [
+    "Are you trying to mount a directory onto a file",
+    "open sysctl ",
+];
 
 /// What the shim's own texts begin with.
 const SHIM_FAILED: &str = "failed to create task for container: unable to start container process: error during container init: ";
@@ -169,6 +176,9 @@ async fn attempt(
     container: &Arc<Container>,
     trace: &mut Trace,
 ) -> Result<(), Failure> {
+    container.wait_torn_down().await?;
+    // Of a run whose end a former daemon did not see; this run must not be taken for it.
+    exit::forget_record(container)?;
     let endpoint = endpoint(engine, &container.snapshot())?;
     let record = container.publish(|record| {
         record.state.status = Status::Starting;
@@ -377,6 +387,7 @@ fn publish_running(
     }
     connected(engine, &record);
     engine.events.container(&record, "start", &[]);
+    container.set_torn_down(false);
     tokio::spawn(exit::watch(
         Arc::clone(engine),
         Arc::clone(container),

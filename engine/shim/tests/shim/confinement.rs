@@ -172,7 +172,7 @@ fn a_failed_start_leaves_nothing(bench: &Bench) -> Result<(), Failed> {
         ),
         (
             |start| start.spec.sysctls = vec![("kernel.nope".to_owned(), "1".to_owned())],
-            "failed to write sysctl kernel.nope",
+            "open sysctl kernel.nope file: no such file or directory",
         ),
         (
             |start| start.spec.process.seccomp = Some(vec![0; 8]),
