@@ -111,7 +111,7 @@ fn an_exec_has_its_own_user_environment_and_code(bench: &Bench) -> Result<(), Fa
     let change = |process: &mut drydock_runtime::spec::Process| {
         process.user = "ann".to_owned();
         process.env.push("GREETING=hello".to_owned());
-        process.cwd = "/made/here".to_owned();
+        process.cwd = "/etc".to_owned();
     };
     let (text, code) = output(
         &mut container,
@@ -119,7 +119,7 @@ fn an_exec_has_its_own_user_environment_and_code(bench: &Bench) -> Result<(), Fa
         change,
         "id; echo $GREETING $HOME $PWD; grep CapEff /proc/self/status; exit 42",
     )?;
-    let wanted = "uid=1000(ann) gid=1000(ann) groups=10(wheel),1000(ann)\nhello /home/ann /made/here\nCapEff:\t0000000000000000\n";
+    let wanted = "uid=1000(ann) gid=1000(ann) groups=10(wheel),1000(ann)\nhello /home/ann /etc\nCapEff:\t0000000000000000\n";
     assert_eq!((text.as_str(), code), (wanted, 42));
     let (_, code) = output(&mut container, "two", |_| {}, "kill -9 $$")?;
     assert_eq!(code, 137);
@@ -150,6 +150,24 @@ fn an_exec_that_cannot_start_says_why(bench: &Bench) -> Result<(), Failed> {
                 assert_eq!(error.kind, kind, "{error}");
                 assert!(error.message.starts_with("OCI runtime exec failed: exec failed: unable to start container process: exec: "), "{error}");
             }
+            other => return Err(format!("unexpected answer {other:?}").into()),
+        }
+    }
+    for (directory, wanted) in [
+        (
+            "/no/such",
+            "chdir to cwd (\"/no/such\") set in config.json failed: no such file or directory",
+        ),
+        ("relative", "exec failed: Cwd must be an absolute path"),
+        (
+            "/proc/self/fd/0",
+            "chdir to cwd (\"/proc/self/fd/0\") set in config.json failed: ",
+        ),
+    ] {
+        let mut process = process("true");
+        process.cwd = directory.to_owned();
+        match container.exec(directory, process, None)? {
+            Answer::Failed(error) => assert!(error.message.contains(wanted), "{error}"),
             other => return Err(format!("unexpected answer {other:?}").into()),
         }
     }
