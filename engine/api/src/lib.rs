@@ -6,6 +6,7 @@
 //! * [`routes`] and [`version`]: every route of Docker's description 1.51, and which we serve.
 //! * [`error`]: one enum, one variant per HTTP status, Docker's texts.
 //! * [`query`], [`filters`], [`request`]: the forms that Docker accepts, with its errors.
+//! * [`pattern`]: the shell patterns of filters.
 //! * [`framing`]: the eight-byte header of multiplexed streams.
 //! * [`time`]: RFC 3339 and the durations that people read.
 //!
@@ -15,6 +16,7 @@
 pub mod error;
 pub mod filters;
 pub mod framing;
+pub mod pattern;
 pub mod query;
 pub mod request;
 pub mod routes;

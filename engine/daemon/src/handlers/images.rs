@@ -1,6 +1,7 @@
 //! Images: list, inspect, history, tag, remove.
 
 use drydock_api::filters::Filters;
+use drydock_api::pattern::Pattern;
 use drydock_api::{Error, shape, time};
 use drydock_image::{Digest, Image, InUse, Reference, Removed};
 use hyper::StatusCode;
@@ -46,20 +47,21 @@ pub fn list(engine: &Engine, request: &Request) -> Result<Answer, Error> {
             && until.is_none_or(|until| moment < until)
             && filters
                 .labels_match(|key| image.config.pointer("/config/Labels")?.get(key)?.as_str())
-            && (filters.get("reference").is_empty()
-                || image
-                    .repo_tags
-                    .iter()
-                    .any(|tag| reference_matches(&filters, tag)))
     };
+    let shown = Shown::read(&filters)?;
     let mut images = engine.images.list();
     images.retain(|image| keeps(image));
     images.sort_by_key(|image| std::cmp::Reverse(created(image)));
-    let entries: Vec<Value> = images.iter().map(|image| entry(engine, image)).collect();
+    let entries: Vec<Value> = images
+        .iter()
+        .filter_map(|image| entry(engine, image, &shown))
+        .collect();
     Ok(Answer::json(&Value::from(entries)))
 }
 
-fn entry(engine: &Engine, image: &Image) -> Value {
+/// An image with those of its names that the filter `reference` wants; None when that wants none of them.
+fn entry(engine: &Engine, image: &Image, shown: &Shown) -> Option<Value> {
+    let (tags, digests) = shown.names(&image.repo_tags, &image.repo_digests)?;
     let id = image.id.to_string();
     let containers = engine
         .containers
@@ -67,17 +69,17 @@ fn entry(engine: &Engine, image: &Image) -> Value {
         .iter()
         .filter(|container| container.snapshot().image == id)
         .count();
-    shape::IMAGE_LIST.with(json!({
+    Some(shape::IMAGE_LIST.with(json!({
         "Containers": containers,
         "Created": created(image) / 1_000_000_000,
         "Id": id,
         "Labels": image.config.pointer("/config/Labels"),
         "ParentId": image.parent,
-        "RepoDigests": image.repo_digests,
-        "RepoTags": image.repo_tags,
+        "RepoDigests": digests,
+        "RepoTags": tags,
         "SharedSize": -1,
         "Size": image.size,
-    }))
+    })))
 }
 
 /// When the image was made, nanoseconds since 1970; 0 when it does not say.
@@ -94,28 +96,43 @@ fn until_moment(text: &str) -> Result<u64, Error> {
     time::parse_rfc3339(text).map_or_else(|| time::parse_moment(text), Ok)
 }
 
-/// The filter `reference`: a shell pattern on the name with its tag, or without.
-fn reference_matches(filters: &Filters, tag: &str) -> bool {
-    let name = tag.rsplit_once(':').map_or(tag, |(name, _)| name);
-    filters
-        .get("reference")
-        .iter()
-        .any(|pattern| glob(pattern, tag) || glob(pattern, name))
-}
+/// The filter `reference`: shell patterns on a name with its tag or digest, or without. An image is listed
+/// with the names that match and no others; None where the filter is not there.
+struct Shown(Option<Vec<Pattern>>);
 
-/// A shell pattern with `*` and `?`, neither of which stands for a slash.
-pub fn glob(pattern: &str, text: &str) -> bool {
-    match (pattern.chars().next(), text.chars().next()) {
-        (None, None) => true,
-        (Some('*'), next) => {
-            glob(&pattern[1..], text)
-                || next.is_some_and(|next| next != '/' && glob(pattern, &text[next.len_utf8()..]))
+impl Shown {
+    fn read(filters: &Filters) -> Result<Shown, Error> {
+        if !filters.contains("reference") {
+            return Ok(Shown(None));
         }
-        (Some('?'), Some(next)) if next != '/' => glob(&pattern[1..], &text[next.len_utf8()..]),
-        (Some(wanted), Some(next)) if wanted == next => {
-            glob(&pattern[wanted.len_utf8()..], &text[next.len_utf8()..])
-        }
-        _ => false,
+        let patterns = filters.get("reference").iter();
+        patterns
+            .map(|text| Pattern::parse(text))
+            .collect::<Result<_, _>>()
+            .map(|patterns| Shown(Some(patterns)))
+    }
+
+    fn names<'a>(
+        &self,
+        tags: &'a [String],
+        digests: &'a [String],
+    ) -> Option<(Vec<&'a str>, Vec<&'a str>)> {
+        let chosen = |names: &'a [String], separator: char| -> Vec<&'a str> {
+            let names = names.iter().map(String::as_str);
+            names.filter(|name| self.wants(name, separator)).collect()
+        };
+        let (tags, digests) = (chosen(tags, ':'), chosen(digests, '@'));
+        let listed = self.0.is_none() || !(tags.is_empty() && digests.is_empty());
+        listed.then_some((tags, digests))
+    }
+
+    fn wants(&self, name: &str, separator: char) -> bool {
+        let bare = name.rsplit_once(separator).map_or(name, |(bare, _)| bare);
+        self.0.as_ref().is_none_or(|patterns| {
+            patterns
+                .iter()
+                .any(|pattern| pattern.matches(name) || pattern.matches(bare))
+        })
     }
 }
 
@@ -306,18 +323,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn patterns_do_not_cross_slashes() {
-        for (pattern, text, matches) in [
-            ("busybox", "busybox", true),
-            ("busy*", "busybox:latest", true),
-            ("*:latest", "busybox:latest", true),
-            ("*", "a/b", false),
-            ("*/*", "a/b", true),
-            ("b?sybox", "busybox", true),
-            ("busybox", "busybox:latest", false),
-        ] {
-            assert_eq!(glob(pattern, text), matches, "{pattern} {text}");
-        }
+    fn only_names_that_match_are_shown() {
+        let tags = ["a:1", "b:1", "host:5000/b:2"].map(str::to_owned);
+        let digests = ["b@sha256:00".to_owned()];
+        let shown = |filters: &str| {
+            let shown = Shown::read(&Filters::parse(filters).unwrap()).unwrap();
+            let (tags, digests) = shown.names(&tags, &digests)?;
+            Some([tags, digests].concat().join(" "))
+        };
+        let all = Some("a:1 b:1 host:5000/b:2 b@sha256:00".to_owned());
+        assert_eq!(shown(""), all);
+        assert_eq!(
+            shown(r#"{"reference":["b"]}"#),
+            Some("b:1 b@sha256:00".into())
+        );
+        assert_eq!(
+            shown(r#"{"reference":["a:1","*/b"]}"#),
+            Some("a:1 host:5000/b:2".into())
+        );
+        assert_eq!(shown(r#"{"reference":["c"]}"#), None);
+        // As in Docker: the filter is there, and nothing meets it.
+        assert_eq!(shown(r#"{"reference":{}}"#), None);
+        let nameless = Shown(None);
+        assert_eq!(nameless.names(&[], &[]), Some((vec![], vec![])));
     }
 
     #[test]
