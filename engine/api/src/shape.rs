@@ -56,6 +56,19 @@ impl Skeleton {
         lay_over(&self.0, values)
     }
 
+    /// Whether an object has any of the document's keys, in any case. To Go's decoder a struct that is embedded
+    /// behind a pointer is missing otherwise.
+    pub fn names_any(&self, values: &Value) -> bool {
+        let (Value::Object(keys), Value::Object(values)) = (&*self.0, values) else {
+            return false;
+        };
+        let mut names = values.keys();
+        names.any(|name| {
+            keys.keys()
+                .any(|key| Presence::of(key).0.eq_ignore_ascii_case(name))
+        })
+    }
+
     /// The document with nothing laid over it.
     pub fn empty(&self) -> Value {
         self.with(Value::Object(Map::new()))
@@ -178,6 +191,19 @@ mod tests {
                     .is_some_and(|map| !map.is_empty()),
                 "{name}"
             );
+        }
+    }
+
+    #[test]
+    fn keys_are_known_in_any_case_and_without_their_marks() {
+        for (body, known) in [
+            (json!({}), false),
+            (json!(null), false),
+            (json!({"HostConfig": {}, "foo": 1}), false),
+            (json!({"Image": null}), true),
+            (json!({"macaddress": ""}), true),
+        ] {
+            assert_eq!(CONFIG.names_any(&body), known, "{body}");
         }
     }
 

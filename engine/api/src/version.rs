@@ -5,8 +5,6 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::Error;
-
 /// The newest version, which we implement.
 pub const NEWEST: Version = Version {
     major: 1,
@@ -50,11 +48,24 @@ impl FromStr for Version {
     }
 }
 
+/// A version that we do not serve; the text is Docker's message.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unsupported {
+    /// Clients of that time read errors as plain text, so Docker still answers them so.
+    #[error(
+        "client version {0} is too old. Minimum supported API version is {OLDEST}, please upgrade your client to a newer version"
+    )]
+    TooOld(String),
+    /// Answered as JSON.
+    #[error("client version {0} is too new. Maximum supported API version is {NEWEST}")]
+    TooNew(String),
+}
+
 /// Splits `/v1.44/info` into the version and `/info`. A path without a version is for the newest one.
 ///
 /// # Errors
-/// 400 when the version is outside of what we serve.
-pub fn split(path: &str) -> Result<(Version, &str), Error> {
+/// When the version is outside of what we serve; its status is 400.
+pub fn split(path: &str) -> Result<(Version, &str), Unsupported> {
     let Some((text, rest)) = prefix(path) else {
         return Ok((NEWEST, path));
     };
@@ -62,14 +73,10 @@ pub fn split(path: &str) -> Result<(Version, &str), Error> {
         return Ok((NEWEST, path));
     };
     if version < OLDEST {
-        return Err(Error::invalid(format!(
-            "client version {text} is too old. Minimum supported API version is {OLDEST}, please upgrade your client to a newer version"
-        )));
+        return Err(Unsupported::TooOld(text.to_owned()));
     }
     if version > NEWEST {
-        return Err(Error::invalid(format!(
-            "client version {text} is too new. Maximum supported API version is {NEWEST}"
-        )));
+        return Err(Unsupported::TooNew(text.to_owned()));
     }
     Ok((version, rest))
 }

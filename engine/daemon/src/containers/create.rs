@@ -27,7 +27,7 @@ use crate::http::{Answer, Request};
 /// Docker's, see [`validate`]; nothing was changed then.
 pub async fn handle(engine: &Arc<Engine>, mut request: Request) -> Result<Answer, Error> {
     let body = request.json("container.CreateRequest").await?;
-    if body.is_null() {
+    if !shape::CONFIG.names_any(&body) {
         return Err(Error::invalid(
             "config cannot be empty in order to create a container",
         ));
@@ -112,8 +112,9 @@ fn find_image(engine: &Engine, wanted: &Wanted, platform: &str) -> Result<Arc<Im
         .and_then(Value::as_str)
         .unwrap_or("");
     if name.is_empty() {
+        command(&mut wanted.config.clone())?;
         // Docker makes a container without an image here, which can never start.
-        return Err(Error::invalid("invalid reference format"));
+        return Err(Error::invalid("no image specified"));
     }
     let image = engine.images.resolve(name)?;
     if !platform.is_empty() && !same_platform(platform, &image) {

@@ -2,16 +2,27 @@
 
 use drydock_api::shape;
 use drydock_api::version::{NEWEST, OLDEST};
-use hyper::header::{HeaderName, HeaderValue};
+use hyper::Method;
+use hyper::header::{CONTENT_LENGTH, HeaderName, HeaderValue};
 use serde_json::json;
 
 use crate::engine::Engine;
-use crate::http::{Answer, Body};
+use crate::http::{Answer, Body, Request};
 
-/// GET and HEAD /_ping: `OK`, and headers that say what this engine is. HEAD has no body, which hyper sees to.
-pub fn ping() -> Answer {
-    let mut response = hyper::Response::new(Body::Whole(Some("OK".into())));
+/// GET and HEAD /_ping: `OK`, and headers that say what this engine is. The answer to HEAD has no body and, as
+/// Docker's, says so: its length is 0, not that of GET's body.
+pub fn ping(request: &Request) -> Answer {
+    let head = request.method == Method::HEAD;
+    let body = if head {
+        Body::Empty
+    } else {
+        Body::Whole(Some("OK".into()))
+    };
+    let mut response = hyper::Response::new(body);
     let headers = response.headers_mut();
+    if head {
+        headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+    }
     let mut set = |name: &'static str, value: &'static str| {
         headers.insert(
             HeaderName::from_static(name),

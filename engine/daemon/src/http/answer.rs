@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 
 use drydock_api::Error;
 use hyper::body::{Bytes, Frame, SizeHint};
-use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::header::{CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use hyper::{Response, StatusCode};
 use serde_json::Value;
 use tokio::sync::mpsc;
@@ -124,6 +124,19 @@ impl Answer {
             "application/json",
             Body::Whole(Some(error.body().into())),
         ))
+    }
+
+    /// An error as plain text, for clients of before API 1.24.
+    pub fn text_error(status: StatusCode, message: impl std::fmt::Display) -> Answer {
+        let mut response = with_type(
+            status,
+            "text/plain; charset=utf-8",
+            Body::Whole(Some(format!("{message}\n").into())),
+        );
+        response
+            .headers_mut()
+            .insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        Answer::Response(response)
     }
 }
 

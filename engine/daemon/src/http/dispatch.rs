@@ -5,7 +5,7 @@ use std::sync::Arc;
 use drydock_api::Error;
 use drydock_api::query::{self, Query};
 use drydock_api::routes::{self, Operation};
-use drydock_api::version::{self, Version};
+use drydock_api::version::{self, Unsupported, Version};
 use hyper::Method;
 use hyper::body::Incoming;
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
@@ -22,7 +22,7 @@ pub async fn answer(engine: Arc<Engine>, request: hyper::Request<Incoming>) -> A
     tracing::debug!("{method} {}", request.uri());
     let (version, path) = match version::split(&path) {
         Ok(split) => split,
-        Err(error) => return with_headers(Answer::error(&error), false),
+        Err(error) => return with_headers(unsupported(&error), false),
     };
     if method == Method::OPTIONS {
         return with_headers(Answer::status(hyper::StatusCode::OK), true);
@@ -45,9 +45,18 @@ pub async fn answer(engine: Arc<Engine>, request: hyper::Request<Incoming>) -> A
     with_headers(answered.unwrap_or_else(|error| Answer::error(&error)), true)
 }
 
+/// Docker's answer to a version that it does not serve.
+fn unsupported(error: &Unsupported) -> Answer {
+    match error {
+        Unsupported::TooOld(_) => Answer::text_error(hyper::StatusCode::BAD_REQUEST, error),
+        Unsupported::TooNew(_) => Answer::error(&Error::invalid(error)),
+    }
+}
+
 fn split(request: hyper::Request<Incoming>, name: &str, version: Version) -> Request {
     let (parts, body) = request.into_parts();
     Request {
+        method: parts.method,
         name: name.to_owned(),
         query: Query::parse(parts.uri.query().unwrap_or("")),
         version,
@@ -80,7 +89,7 @@ fn with_headers(answer: Answer, experimental: bool) -> Answer {
 async fn run(engine: Arc<Engine>, operation: Operation, request: Request) -> Result<Answer, Error> {
     let engine = &engine;
     match operation {
-        Operation::Ping => Ok(handlers::system::ping()),
+        Operation::Ping => Ok(handlers::system::ping(&request)),
         Operation::Version => Ok(handlers::system::version(engine)),
         Operation::Info => Ok(handlers::info::info(engine)),
         Operation::Events => handlers::events::events(engine, &request),

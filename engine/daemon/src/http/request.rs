@@ -5,6 +5,7 @@ use drydock_api::version::Version;
 use drydock_api::{Error, request};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
+use hyper::Method;
 use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, TRANSFER_ENCODING, UPGRADE};
 use serde_json::Value;
 
@@ -13,6 +14,8 @@ const MAX_BODY: usize = 8 << 20;
 
 /// One request.
 pub struct Request {
+    /// GET or HEAD, where a route serves both.
+    pub method: Method,
     /// What stands for `{id}` or `{name}` in the path, decoded.
     pub name: String,
     /// The parameters.

@@ -40,6 +40,11 @@ pub fn ping_has_dockers_headers() -> Result<(), Failed> {
         );
         let text = if method == "GET" { "OK" } else { "" };
         ensure!(answer.text() == text, "{method}: {}", answer.text());
+        ensure!(
+            header("content-length") == Some(text.len().to_string().as_str()),
+            "{method}: {:?}",
+            answer.headers
+        );
     }
     api.finish()
 }
@@ -48,12 +53,6 @@ pub fn versions_and_unknown_routes() -> Result<(), Failed> {
     let api = Api::start(&[])?;
     let cases = [
         ("GET", "/v1.24/info", 200, ""),
-        (
-            "GET",
-            "/v1.23/info",
-            400,
-            "client version 1.23 is too old. Minimum supported API version is 1.24, please upgrade your client to a newer version",
-        ),
         (
             "GET",
             "/v1.52/info",
@@ -93,6 +92,16 @@ pub fn versions_and_unknown_routes() -> Result<(), Failed> {
             );
         }
     }
+    // The oldest clients read errors as text.
+    let old = api.call("GET", "/v1.23/info", None)?;
+    ensure!(
+        old.status == 400
+            && old.text()
+                == "client version 1.23 is too old. Minimum supported API version is 1.24, please upgrade your client to a newer version\n",
+        "{} {}",
+        old.status,
+        old.text()
+    );
     let build = api.call("POST", "/build", None)?;
     ensure!(
         build.status == 501 && build.text().contains("/build"),
@@ -171,6 +180,14 @@ pub fn a_refused_create_changes_nothing() -> Result<(), Failed> {
             400,
             "config cannot be empty in order to create a container",
         ),
+        (
+            "ok",
+            json!({"HostConfig": {}}),
+            400,
+            "config cannot be empty in order to create a container",
+        ),
+        ("ok", json!({"Image": ""}), 400, "no command specified"),
+        ("ok", json!({"Cmd": ["x"]}), 400, "no image specified"),
     ];
     for (name, body, status, message) in cases {
         let answer = api.call(
