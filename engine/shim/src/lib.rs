@@ -7,7 +7,8 @@
 //! | file | what it is |
 //! |---|---|
 //! | `spawner` | the process that forks shims |
-//! | `shim` | a shim's life: start, the loop, the end |
+//! | `opening` | the beginning of a shim: what the container needs, and its start |
+//! | `shim` | a shim's life: the loop, the end |
 //! | `session` | one process of the container with its streams |
 //! | `client` | a client at these streams: frames, back pressure, detach keys |
 //! | `connection` | the daemon at the other end of a socket |
@@ -16,6 +17,7 @@
 mod client;
 mod connection;
 pub mod frame;
+mod opening;
 pub mod protocol;
 mod session;
 mod shim;

@@ -1,0 +1,206 @@
+//! The beginning of a shim's life: what a container needs is opened, and it is started.
+//!
+//! Everything that can fail is opened before the container's processes exist, so a failure leaves nothing
+//! to undo but what [`drydock_runtime::container::start`] undoes itself.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+
+use drydock_logs::{JsonFileOptions, JsonFileWriter};
+use drydock_runtime::container::{self, Descriptors, Running, Streams};
+use drydock_runtime::spec::{Mount, NetworkNamespace, StartError, StartErrorKind};
+use nix::fcntl::OFlag;
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::unistd::pipe2;
+
+use crate::connection::Connection;
+use crate::protocol::{Stamp, Start};
+use crate::session::{Ends, Session};
+use crate::shim::{Shim, stamp};
+use crate::spawner::Inheritance;
+
+fn failed(message: impl std::fmt::Display) -> StartError {
+    StartError {
+        kind: StartErrorKind::Other,
+        message: format!("failed to create task for container: {message}"),
+    }
+}
+
+/// Opens what the container needs and starts it.
+pub(crate) fn begin(
+    start: Start,
+    connection: &mut Connection,
+    inheritance: &Inheritance,
+    stamps: &mut Vec<Stamp>,
+) -> Result<Shim, StartError> {
+    let terminal = start.spec.process.terminal;
+    let descriptors = take_descriptors(&start, connection)?;
+    let clients = (0..start.attach.len())
+        .map(|_| {
+            connection
+                .take_descriptor()
+                .ok_or_else(|| failed("a client's socket is missing"))
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    let shares_pids = !start.spec.namespaces.pid;
+    let signals = catch_children(shares_pids).map_err(failed)?;
+    let log =
+        open_log(&start).map_err(|error| failed(format!("failed to open the log: {error}")))?;
+    let listener = listen(&start.socket).map_err(|error| {
+        failed(format!(
+            "failed to listen on {}: {error}",
+            start.socket.display()
+        ))
+    })?;
+    let (streams, ends) = open_streams(terminal, start.open_stdin, &inheritance.null)
+        .map_err(|error| failed(format!("failed to make pipes: {error}")))?;
+    stamps.push(stamp("shim: streams and log open"));
+    let mut spec = start.spec;
+    // The spawner's own score is not the container's.
+    spec.process.oom_score_adj.get_or_insert(0);
+    let running = container::start(&spec, &inheritance.hierarchies, descriptors, streams)
+        .inspect_err(|_| drop(std::fs::remove_file(&start.socket)))?;
+    let Running {
+        init,
+        group,
+        terminal,
+        mounts,
+        stamps: more,
+    } = running;
+    stamps.extend(more.into_iter().map(|(step, at)| Stamp { step, at }));
+    let assembled = (|| {
+        let ends = ends_of(ends, terminal)?;
+        let mut session = Session::new(None, init, ends, start.stdin_once, log)?;
+        for (socket, attach) in clients.into_iter().zip(&start.attach) {
+            session.attach(socket, attach)?;
+        }
+        Ok(Shim {
+            id: spec.id,
+            group: Some(group),
+            mounts,
+            sessions: vec![session],
+            signals,
+            listener,
+            socket: start.socket,
+            exit_record: start.exit_record,
+            durable: start.durable,
+            shares_pids,
+            exited: None,
+            null: inheritance.null.try_clone()?,
+        })
+    })();
+    assembled.map_err(|error: io::Error| failed(error))
+}
+
+/// The network namespace and the mounts that came with the spec, in the protocol's order.
+fn take_descriptors(start: &Start, connection: &mut Connection) -> Result<Descriptors, StartError> {
+    let mut taken = Descriptors::default();
+    if start.spec.namespaces.network == NetworkNamespace::Descriptor {
+        let network = connection
+            .take_descriptor()
+            .ok_or_else(|| failed("the network namespace is missing"))?;
+        taken.network = Some(network);
+    }
+    for mount in &start.spec.mounts {
+        if matches!(mount, Mount::Descriptor { .. }) {
+            taken.mounts.push(
+                connection
+                    .take_descriptor()
+                    .ok_or_else(|| failed("a mount is missing"))?,
+            );
+        }
+    }
+    Ok(taken)
+}
+
+/// SIGCHLD as a descriptor. Where the container shares the host's PIDs, orphans of it become our children.
+fn catch_children(shares_pids: bool) -> io::Result<SignalFd> {
+    if shares_pids {
+        nix::sys::prctl::set_child_subreaper(true)?;
+    }
+    let mut mask = SigSet::empty();
+    mask.add(Signal::SIGCHLD);
+    mask.thread_block()?;
+    Ok(SignalFd::with_flags(
+        &mask,
+        SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK,
+    )?)
+}
+
+fn open_log(start: &Start) -> io::Result<Option<JsonFileWriter>> {
+    let open = |log: &crate::protocol::LogFile| {
+        JsonFileWriter::open(
+            &log.path,
+            JsonFileOptions {
+                max_size: log.max_size,
+                max_file: log.max_file,
+            },
+        )
+    };
+    start.log.as_ref().map(open).transpose()
+}
+
+/// Listens for later daemons. Bound from inside its directory: a socket's path may have 107 bytes only.
+fn listen(socket: &Path) -> io::Result<UnixListener> {
+    let invalid = || io::Error::from(io::ErrorKind::InvalidInput);
+    let (directory, name) = (
+        socket.parent().ok_or_else(invalid)?,
+        socket.file_name().ok_or_else(invalid)?,
+    );
+    // Left over from a shim that was killed; the record says that this container was not running.
+    match std::fs::remove_file(socket) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    nix::unistd::chdir(directory)?;
+    let listener = UnixListener::bind(name);
+    nix::unistd::chdir("/")?;
+    let listener = listener?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
+/// The process's streams, and our ends of them as far as they exist before the start.
+pub(crate) fn open_streams(
+    terminal: bool,
+    open_stdin: bool,
+    null: &OwnedFd,
+) -> io::Result<(Streams, Option<Ends>)> {
+    if terminal {
+        return Ok((Streams::Terminal, None));
+    }
+    let (our_stdout, stdout) = pipe2(OFlag::O_CLOEXEC)?;
+    let (our_stderr, stderr) = pipe2(OFlag::O_CLOEXEC)?;
+    let (stdin, our_stdin) = if open_stdin {
+        let (stdin, ours) = pipe2(OFlag::O_CLOEXEC)?;
+        (stdin, Some(ours))
+    } else {
+        (null.try_clone()?, None)
+    };
+    let ends = Ends::Pipes {
+        stdin: our_stdin,
+        stdout: our_stdout,
+        stderr: our_stderr,
+    };
+    Ok((
+        Streams::Separate {
+            stdin,
+            stdout,
+            stderr,
+        },
+        Some(ends),
+    ))
+}
+
+pub(crate) fn ends_of(pipes: Option<Ends>, terminal: Option<OwnedFd>) -> io::Result<Ends> {
+    match (pipes, terminal) {
+        (Some(pipes), _) => Ok(pipes),
+        (None, Some(controller)) => Ok(Ends::Terminal(controller)),
+        (None, None) => Err(io::Error::other(
+            "the process did not hand over its terminal",
+        )),
+    }
+}
