@@ -1,3 +1,5 @@
+//! Reading what was damaged, rotated or truncated, and what Docker itself wrote.
+
 use std::{
     fs::{self, OpenOptions},
     io::Write,

@@ -1,3 +1,5 @@
+//! What is written, byte for byte, and what happens when it cannot be.
+
 use std::{fs, os::unix::fs::PermissionsExt};
 
 use super::*;

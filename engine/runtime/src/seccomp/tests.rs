@@ -1,3 +1,5 @@
+//! The compiled program against a direct reading of the profile, for every system call and argument class.
+
 use std::collections::BTreeSet;
 
 use super::{
