@@ -1,7 +1,8 @@
 //! `divergence.toml`: every difference from Docker that is there on purpose.
 //!
 //! An entry names a scenario that fails on some rigs, and why that is meant. When the scenario passes there, the
-//! entry is stale, and the run fails: a list that is not true is worse than none.
+//! entry is stale, and the run fails: a list that is not true is worse than none. What shows on some hosts only names
+//! the host, and is not looked at on others.
 
 use std::path::Path;
 
@@ -23,6 +24,30 @@ pub struct Divergence {
     pub scenario: String,
     /// The rigs on which it shows: `api`, `drydock`.
     pub rigs: Vec<String>,
+    /// The hosts on which it shows; on all when it is left out.
+    #[serde(default)]
+    pub host: Option<Host>,
+}
+
+/// A kind of host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Host {
+    /// Its control groups are of version 1, alone or beside version 2 (cgroups(7)).
+    CgroupV1,
+    /// Its processor is a 64-bit x86.
+    #[serde(rename = "x86-64")]
+    X86_64,
+}
+
+impl Host {
+    /// Whether this host is of that kind.
+    pub fn is_here(self) -> bool {
+        match self {
+            Host::CgroupV1 => !Path::new("/sys/fs/cgroup/cgroup.controllers").exists(),
+            Host::X86_64 => cfg!(target_arch = "x86_64"),
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -73,7 +98,9 @@ fn parse(text: &str) -> anyhow::Result<Vec<Divergence>> {
 /// The entry that explains why `scenario` fails on `rig`.
 pub fn explaining<'a>(list: &'a [Divergence], scenario: &str, rig: Rig) -> Option<&'a Divergence> {
     list.iter().find(|entry| {
-        entry.scenario == scenario && entry.rigs.iter().any(|name| name == rig.name())
+        entry.scenario == scenario
+            && entry.rigs.iter().any(|name| name == rig.name())
+            && entry.host.is_none_or(Host::is_here)
     })
 }
 
@@ -93,12 +120,27 @@ mod tests {
     }
 
     #[test]
+    fn an_entry_of_another_host_explains_nothing() {
+        let list = parse(&format!("{ENTRY}rigs = [\"api\"]\nhost = \"cgroup-v1\"\n")).unwrap();
+        assert_eq!(
+            explaining(&list, "t/p/s", Rig::Api).is_some(),
+            Host::CgroupV1.is_here()
+        );
+        let list = parse(&format!("{ENTRY}rigs = [\"api\"]\nhost = \"x86-64\"\n")).unwrap();
+        assert_eq!(
+            explaining(&list, "t/p/s", Rig::Api).is_some(),
+            cfg!(target_arch = "x86_64")
+        );
+    }
+
+    #[test]
     fn malformed_lists_are_refused() {
         for rest in [
             "rigs = []\n",
             "rigs = [\"docker\"]\n",
             "rigs = [\"podman\"]\n",
             "rigs = [\"api\"]\nnote = \"x\"\n",
+            "rigs = [\"api\"]\nhost = \"windows\"\n",
             "",
         ] {
             assert!(parse(&format!("{ENTRY}{rest}")).is_err(), "{rest}");

@@ -233,6 +233,7 @@ mod tests {
             why: "y".into(),
             scenario: "t/p/s".into(),
             rigs: vec!["api".into()],
+            host: None,
         };
         assert_eq!(
             stale(std::slice::from_ref(&entry), &[a_run(Outcome::Pass)]).len(),
