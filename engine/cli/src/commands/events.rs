@@ -31,23 +31,7 @@ pub const FLAGS: &[Flag] = &[
 
 /// Prints events until the engine ends the stream.
 pub fn run(context: &Context, matches: &Matches) -> Outcome {
-    let format = matches.text("format");
-    let parse = |source: &str| {
-        Template::parse("", source)
-            .map_err(|fault| Failure::new(format!("Error parsing format: {fault}")).code(64))
-    };
-    let template = match format {
-        "" | "json" => None,
-        source => Some(parse(source)?),
-    };
-    // A wrong template fails before the first event, not at it.
-    if let Some(template) = &template {
-        let actor = ("Actor".to_string(), Value::Map(Vec::new()));
-        let empty = schema::apply("event", Value::Map(vec![actor]));
-        template
-            .execute(&empty, Options::default())
-            .map_err(|fault| Failure::new(format!("Error parsing format: {fault}")).code(64))?;
-    }
+    let format = Format::parse(matches.text("format"))?;
     let path = Query::new()
         .maybe("since", &logs::timestamp(matches.text("since"))?)
         .maybe("until", &logs::timestamp(matches.text("until"))?)
@@ -61,18 +45,53 @@ pub fn run(context: &Context, matches: &Matches) -> Outcome {
         if line.trim().is_empty() {
             continue;
         }
-        let event: Value = serde_json::from_str(&line)
-            .map_err(|error| Failure::new(format!("invalid event: {error}")))?;
-        let text = match &template {
-            _ if format == "json" => line.trim().to_string(),
-            None => plain(&event),
-            Some(template) => template
-                .execute(&schema::apply("event", event), Options::default())
-                .map_err(|fault| Failure::new(format!("Error parsing format: {fault}")).code(64))?,
-        };
+        let text = format.text(line.trim())?;
         output::line(&text)?;
     }
     Ok(0)
+}
+
+/// How an event becomes a line.
+enum Format {
+    /// For people.
+    Plain,
+    /// As the engine sent it.
+    Json,
+    /// By a template of the user.
+    Template(Template),
+}
+
+impl Format {
+    /// Reads the flag's value. A wrong template fails here, before the first event, and not at it.
+    fn parse(source: &str) -> Result<Format, Failure> {
+        let format = match source {
+            "" => Format::Plain,
+            "json" => Format::Json,
+            source => Format::Template(Template::parse("", source).map_err(fault)?),
+        };
+        format.text(r#"{"Actor":{}}"#)?;
+        Ok(format)
+    }
+
+    /// The line for an event, which is `json` of one line.
+    fn text(&self, json: &str) -> Result<String, Failure> {
+        if let Format::Json = self {
+            return Ok(json.to_string());
+        }
+        let event: Value = serde_json::from_str(json)
+            .map_err(|error| Failure::new(format!("invalid event: {error}")))?;
+        match self {
+            Format::Template(template) => template
+                .execute(&schema::apply("event", event), Options::default())
+                .map_err(fault),
+            _ => Ok(plain(&event)),
+        }
+    }
+}
+
+/// Docker ends with 64, EX_USAGE of sysexits(3), when a template is wrong.
+fn fault(problem: String) -> Failure {
+    Failure::new(format!("Error parsing format: {problem}")).code(64)
 }
 
 /// `TIME TYPE ACTION ID (name=value, …)`.
@@ -100,4 +119,46 @@ fn plain(event: &Value) -> String {
         actor.get("ID").text(),
     );
     format!("{} {kind} {action} {id}{tail}", human::nano_time(time))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EVENT: &str = r#"{"status":"start","id":"7f","from":"busybox","Type":"container","Action":"start","Actor":{"ID":"7f","Attributes":{"image":"busybox","name":"web"}},"scope":"local","time":7,"timeNano":7000000001}"#;
+
+    #[test]
+    fn templates_reach_the_attributes_of_the_actor() {
+        for (template, text) in [
+            (r#"{{index .Actor.Attributes "name"}}"#, "web"),
+            (
+                r#"{{.Actor.Attributes.image}} {{.ID}} {{.Action}}"#,
+                "busybox 7f start",
+            ),
+            (r#"{{index .Actor.Attributes "none"}}."#, "."),
+            (
+                "{{json .Actor}}",
+                r#"{"ID":"7f","Attributes":{"image":"busybox","name":"web"}}"#,
+            ),
+        ] {
+            let format = Format::parse(template).unwrap_or_else(|_| panic!("{template}"));
+            assert_eq!(format.text(EVENT).ok().as_deref(), Some(text), "{template}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_template_fails_before_the_first_event() {
+        for template in ["{{.Nosuch}}", "{{.Actor.Nosuch}}", "{{.Type"] {
+            assert!(Format::parse(template).is_err(), "{template}");
+        }
+    }
+
+    #[test]
+    fn without_a_template_it_is_for_people_or_json() {
+        let plain = Format::parse("").and_then(|format| format.text(EVENT));
+        let tail = " container start 7f (image=busybox, name=web)";
+        assert!(plain.is_ok_and(|text| text.ends_with(tail)));
+        let json = Format::parse("json").and_then(|format| format.text(EVENT));
+        assert_eq!(json.ok().as_deref(), Some(EVENT));
+    }
 }
