@@ -35,7 +35,7 @@ pub(crate) fn decompress<'a>(source: impl Read + 'a) -> io::Result<Box<dyn Read 
     );
     let head = source.fill_buf()?;
     let head = head[..head.len().min(10)].to_vec();
-    if head.starts_with(&[0x1f, 0x8b]) {
+    if head.starts_with(&[0x1f, 0x8b, 0x08]) {
         return Ok(Box::new(Bounded {
             produced: 0,
             decoder: Gzip(MultiGzDecoder::new(source)),
@@ -290,7 +290,14 @@ mod tests {
 
     #[test]
     fn what_is_not_compressed_passes() {
-        for plain in [&b""[..], b"x", b"BZh", b"hello world, hello world", &[0x1f]] {
+        for plain in [
+            &b""[..],
+            b"x",
+            b"BZh",
+            b"hello world, hello world",
+            &[0x1f],
+            b"\x1f\x8bx",
+        ] {
             assert_eq!(unpacked(plain).unwrap(), plain);
         }
     }

@@ -70,6 +70,9 @@ struct Item {
     layers: Option<Vec<String>>,
 }
 
+/// What archives of before Docker 1.10 have in place of `manifest.json`.
+const LEGACY: &str = "repositories";
+
 /// How often progress is reported, in bytes.
 const REPORT_BYTES: u64 = 512 << 10;
 
@@ -217,11 +220,15 @@ fn entries(spool: &Spool) -> Result<Vec<Entry>, Error> {
     if spool.has("index.json") {
         return oci_layout::entries(spool);
     }
-    Err(Error::System(
-        "invalid archive: there is no manifest.json and no index.json in it\n\
-         hint: `load` takes what `save` wrote; a root file system is for `import`"
-            .into(),
-    ))
+    if spool.has(LEGACY) {
+        return Err(Error::System(
+            "the archive is in the format of Docker before 1.10, which has no manifest.json\n\
+             hint: load it into a Docker of today and save it again"
+                .into(),
+        ));
+    }
+    // Docker's text: it looks for that file last, too.
+    Err(spool.missing(LEGACY))
 }
 
 fn manifest(bytes: &[u8]) -> Result<Vec<Entry>, Error> {

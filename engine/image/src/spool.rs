@@ -27,6 +27,7 @@ const MEMBERS_MAX: usize = 100_000;
 pub(crate) struct Spool {
     file: File,
     members: BTreeMap<PathBuf, Contents>,
+    path: PathBuf,
     _temporary: Temporary,
 }
 
@@ -49,11 +50,12 @@ impl Spool {
             .create_new(true)
             .open(&path)
             .context("create", &path)?;
-        let temporary = Temporary::adopt(path);
+        let temporary = Temporary::adopt(path.clone());
         let members = receive(archive, &file).map_err(|error| Error::System(error.to_string()))?;
         Ok(Spool {
             file,
             members,
+            path,
             _temporary: temporary,
         })
     }
@@ -91,14 +93,22 @@ impl Spool {
         Ok(bytes)
     }
 
+    /// Docker's text for a file that is not in the archive: where the archive is kept, and the name in it.
+    pub(crate) fn missing(&self, name: &str) -> Error {
+        let path = match name::clean(name.as_bytes()) {
+            Some(inside) => self.path.join(inside),
+            // A name that leads out of the archive is not shown as if it were a place on this host.
+            None => PathBuf::from(name),
+        };
+        Error::System(format!(
+            "open {}: no such file or directory",
+            path.display()
+        ))
+    }
+
     /// Reads a file in pieces.
     pub(crate) fn open(&self, name: &str) -> Result<Slice<'_>, Error> {
-        let missing = || {
-            Error::System(format!(
-                "invalid archive: open {name}: no such file or directory"
-            ))
-        };
-        let (start, size) = self.find(name).ok_or_else(missing)?;
+        let (start, size) = self.find(name).ok_or_else(|| self.missing(name))?;
         Ok(Slice {
             file: &self.file,
             start,

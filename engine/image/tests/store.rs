@@ -200,12 +200,17 @@ fn corrupt() {
         (
             "nothing",
             vec![],
-            "invalid archive: there is no manifest.json".into(),
+            "/repositories: no such file or directory".into(),
         ),
         (
             "an end mark",
             vec![0; 1024],
-            "invalid archive: there is no manifest.json".into(),
+            "/repositories: no such file or directory".into(),
+        ),
+        (
+            "an archive of before Docker 1.10",
+            tar(&[file("repositories", b"{}")]),
+            "the archive is in the format of Docker before 1.10".into(),
         ),
         (
             "cut in a header",
@@ -237,7 +242,7 @@ fn corrupt() {
         (
             "a config that is not there",
             one(r#"[{"Config":"x","Layers":[]}]"#),
-            "open x: no such file or directory".into(),
+            "/x: no such file or directory".into(),
         ),
         (
             "a config outside",
@@ -247,7 +252,7 @@ fn corrupt() {
         (
             "a layer that is not there",
             one(r#"[{"Config":"c","Layers":["x"]}]"#),
-            "open x: no such file or directory".into(),
+            "/x: no such file or directory".into(),
         ),
         (
             "an upper-case name",
