@@ -154,11 +154,7 @@ mod tests {
     fn what_is_no_pattern_is_an_error() {
         for pattern in ["[", "[]a]", "a[", "[-x]", "[x-]", "[a", "a\\"] {
             let error = Pattern::parse(pattern).unwrap_err();
-            assert_eq!(
-                error,
-                Error::system("syntax error in pattern"),
-                "{pattern}"
-            );
+            assert_eq!(error, Error::system("syntax error in pattern"), "{pattern}");
         }
     }
 

@@ -7,9 +7,10 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use nix::sys::stat::{Mode, umask};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::containers::{reconcile, stop, sweep};
+use crate::containers::{Container, reconcile, stop, sweep};
 use crate::engine::pid_file::{DataRootLock, PidFile};
 use crate::engine::{Engine, make_private};
 use crate::http::listener;
@@ -64,6 +65,9 @@ fn run(settings: Settings) -> io::Result<()> {
             "the daemon needs root: it makes namespaces, mounts and network links\nhint: start it with sudo",
         ));
     }
+    // The modes of what we make must not depend on who starts us: with 0 a pid file could be written by
+    // everybody, with 077 no user but root could enter a container's root directory.
+    umask(Mode::S_IWGRP | Mode::S_IWOTH);
     make_private(&settings.data_root)?;
     make_private(&settings.exec_root)?;
     // The socket lies in it; who may use that is the socket's own mode.
@@ -123,14 +127,15 @@ impl Drop for SocketFiles {
     }
 }
 
+fn running_containers(engine: &Engine) -> Vec<Arc<Container>> {
+    let mut containers = engine.containers.all();
+    containers.retain(|container| container.snapshot().is_running());
+    containers
+}
+
 /// With live-restore containers run on; otherwise they are stopped, all at once, each with its own patience.
 async fn shut_down(engine: &Arc<Engine>, live_restore: bool) {
-    let running: Vec<_> = engine
-        .containers
-        .all()
-        .into_iter()
-        .filter(|container| container.snapshot().is_running())
-        .collect();
+    let running = running_containers(engine);
     if live_restore && !running.is_empty() {
         tracing::info!("live-restore: {} containers run on", running.len());
         return;
@@ -155,6 +160,14 @@ async fn shut_down(engine: &Arc<Engine>, live_restore: bool) {
     while stops.join_next().await.is_some() {}
     engine.open_links.none(Duration::from_secs(2)).await;
     sweep::leave(engine);
+    let left = running_containers(engine);
+    if !left.is_empty() {
+        tracing::warn!(
+            "{} containers could not be stopped: the bridge stays for them",
+            left.len()
+        );
+        return;
+    }
     if let Err(error) = engine.network.close().await {
         tracing::warn!("remove the bridge: {error}");
     }

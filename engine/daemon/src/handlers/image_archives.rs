@@ -1,8 +1,9 @@
 //! Images from archives: POST /images/load and /images/create.
 //!
 //! The archive is read while it arrives: the body's pieces go through a short channel to a thread that
-//! unpacks, so a large archive is never in memory as a whole. The answer's head is sent at once, so what goes
-//! wrong later is an `errorDetail` object in the stream, as in Docker.
+//! unpacks, so a large archive is never in memory as a whole. What goes wrong with a load is an `errorDetail`
+//! object in the stream; an import writes nothing before its end, so there it is still a status. Docker does
+//! both so.
 
 use std::io::{self, Read};
 use std::sync::Arc;
@@ -17,6 +18,9 @@ use tokio::sync::mpsc;
 use super::images::new_name;
 use crate::engine::Engine;
 use crate::http::{Answer, Request};
+
+/// How much of a bad archive is still received behind what is wrong in it, bytes.
+const PASSED_OVER: u64 = 256 << 20;
 
 /// POST /images/load.
 ///
@@ -50,7 +54,8 @@ fn run_load(
         })),
         LoadEvent::Layer { .. } => {}
     };
-    for loaded in engine.images.load(&mut archive, &mut progress)? {
+    let loaded = engine.images.load(&mut archive, &mut progress);
+    for loaded in loaded.inspect_err(|_| archive.pass_over())? {
         let id = loaded.id.to_string();
         engine
             .events
@@ -62,7 +67,7 @@ fn run_load(
 /// POST /images/create: an import from the body (`fromSrc=-`), or a pull, which needs a registry.
 ///
 /// # Errors
-/// 400 for bad names and changes, 501 for a pull and for an import from a URL.
+/// 400 for bad names and changes, 500 for a bad archive, 501 for a pull and for an import from a URL.
 pub async fn create(engine: &Arc<Engine>, mut request: Request) -> Result<Answer, Error> {
     let query = &request.query;
     let image = query.get("fromImage");
@@ -92,24 +97,28 @@ pub async fn create(engine: &Arc<Engine>, mut request: Request) -> Result<Answer
             .filter(|text| !text.is_empty())
             .map(str::to_owned),
     };
-    let archive = Archive::of(request.body.take());
+    let mut archive = Archive::of(request.body.take());
     let engine = Arc::clone(engine);
+    let imported = tokio::task::spawn_blocking(move || {
+        run_import(&engine, &mut archive, options).inspect_err(|_| archive.pass_over())
+    });
+    let id = imported.await.map_err(Error::system)??;
     Ok(stream(move |lines| {
-        run_import(&engine, archive, options, lines)
+        lines.send(&json!({"status": id}));
+        Ok(())
     }))
 }
 
 fn run_import(
     engine: &Engine,
-    mut archive: Archive,
+    archive: &mut Archive,
     options: ImportOptions,
-    lines: &Lines,
-) -> Result<(), Error> {
+) -> Result<String, Error> {
     let name = options
         .reference
         .as_ref()
         .map(|reference| reference.familiar());
-    let id = engine.images.import(&mut archive, options)?.to_string();
+    let id = engine.images.import(archive, options)?.to_string();
     if let Some(name) = name {
         engine
             .events
@@ -118,8 +127,7 @@ fn run_import(
     engine
         .events
         .publish("image", "import", &id, &[("name", &id)]);
-    lines.send(&json!({"status": id}));
-    Ok(())
+    Ok(id)
 }
 
 /// Runs work on a thread of its own; its lines are the answer's body.
@@ -161,6 +169,13 @@ impl Archive {
             pieces,
             current: Bytes::new(),
         }
+    }
+
+    /// Reads on behind an error, up to a limit: most clients read the answer only when they have sent all,
+    /// and one whose connection ends before tells of a broken pipe.
+    fn pass_over(&mut self) {
+        // It is no news that the client went, or that what it sends is broken.
+        let _ = io::copy(&mut self.take(PASSED_OVER), &mut io::sink());
     }
 }
 

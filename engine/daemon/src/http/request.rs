@@ -4,8 +4,8 @@ use drydock_api::query::Query;
 use drydock_api::version::Version;
 use drydock_api::{Error, request};
 use http_body_util::{BodyExt, Limited};
-use hyper::body::Incoming;
 use hyper::Method;
+use hyper::body::Incoming;
 use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, TRANSFER_ENCODING, UPGRADE};
 use serde_json::Value;
 

@@ -97,7 +97,7 @@ pub fn versions_and_unknown_routes() -> Result<(), Failed> {
     ensure!(
         old.status == 400
             && old.text()
-                == "client version 1.23 is too old. Minimum supported API version is 1.24, please upgrade your client to a newer version\n",
+                == "client version 1.23 is too old. Minimum supported API version is 1.24, please upgrade your client to a newer version",
         "{} {}",
         old.status,
         old.text()
@@ -216,6 +216,69 @@ pub fn a_refused_create_changes_nothing() -> Result<(), Failed> {
         taken.text()
     );
     api.delete("ok")?;
+    api.finish()
+}
+
+pub fn the_filter_reference_cuts_an_images_names() -> Result<(), Failed> {
+    let api = Api::start(&[])?;
+    for tag in ["a", "b"] {
+        api.post(&format!("/images/busybox/tag?repo=dmn-cut&tag={tag}"))?;
+    }
+    let cases = [
+        ("dmn-cut", json!(["dmn-cut:a", "dmn-cut:b"])),
+        ("dmn-[b-d]ut:b", json!(["dmn-cut:b"])),
+        ("busybox:*", json!(["busybox:latest"])),
+        ("dmn-nobody", Value::Null),
+    ];
+    for (pattern, tags) in cases {
+        let listed = api.get(&format!(
+            "/images/json?filters=%7B%22reference%22:[%22{pattern}%22]%7D"
+        ))?;
+        ensure!(listed[0]["RepoTags"] == tags, "{pattern}: {listed}");
+    }
+    let bad = api.call(
+        "GET",
+        "/images/json?filters=%7B%22reference%22:[%22[%22]%7D",
+        None,
+    )?;
+    ensure!(
+        bad.status == 500 && bad.json()? == json!({"message": "syntax error in pattern"}),
+        "{} {}",
+        bad.status,
+        bad.text()
+    );
+    api.finish()
+}
+
+pub fn a_bad_archive_is_a_status_or_a_message() -> Result<(), Failed> {
+    let api = Api::start(&[])?;
+    let before = api.get("/images/json")?;
+    // Longer than all buffers: what is wrong is known long before the client has sent it.
+    let garbage = vec![b'x'; 8 << 20];
+    let send = |path: &str, archive: &[u8]| {
+        rig::request(api.socket(), "POST", path, Some(archive)).map_err(Failed::from)
+    };
+    for (archive, text) in [
+        (&garbage[..], "archive/tar: invalid tar header"),
+        (b"xx", "unexpected EOF"),
+    ] {
+        let import = send("/images/create?fromSrc=-&repo=dmn-bad", archive)?;
+        ensure!(
+            import.status == 500 && import.json()? == json!({"message": text}),
+            "import: {} {}",
+            import.status,
+            import.text()
+        );
+        let load = send("/images/load?quiet=1", archive)?;
+        ensure!(
+            load.status == 200
+                && load.json()? == json!({"errorDetail": {"message": text}, "error": text}),
+            "load: {} {}",
+            load.status,
+            load.text()
+        );
+    }
+    ensure!(api.get("/images/json")? == before, "the images changed");
     api.finish()
 }
 

@@ -5,6 +5,7 @@
 
 mod answers;
 mod api;
+mod hosts;
 mod lives;
 mod restarts;
 
@@ -35,6 +36,18 @@ fn main() -> ExitCode {
         (
             "a_refused_create_changes_nothing",
             answers::a_refused_create_changes_nothing,
+        ),
+        (
+            "the_filter_reference_cuts_an_images_names",
+            answers::the_filter_reference_cuts_an_images_names,
+        ),
+        (
+            "a_bad_archive_is_a_status_or_a_message",
+            answers::a_bad_archive_is_a_status_or_a_message,
+        ),
+        (
+            "modes_do_not_depend_on_the_umask",
+            hosts::modes_do_not_depend_on_the_umask,
         ),
         (
             "one_of_many_gets_the_name",
@@ -89,12 +102,20 @@ fn main() -> ExitCode {
             restarts::restart_policies_count_and_stop,
         ),
     ];
-    let trials = tests.iter().map(|(name, test)| {
-        let trial = Trial::test(*name, test);
-        match &missing {
-            Some(reason) => trial.with_kind(reason).with_ignored_flag(true),
-            None => trial,
-        }
-    });
-    libtest_mimic::run(&arguments, trials.collect()).exit_code()
+    let unless_missing = |trial: Trial, missing: Option<&str>| match missing {
+        Some(reason) => trial.with_kind(reason).with_ignored_flag(true),
+        None => trial,
+    };
+    let mut trials: Vec<Trial> = tests
+        .iter()
+        .map(|(name, test)| unless_missing(Trial::test(*name, test), missing.as_deref()))
+        .collect();
+    trials.push(unless_missing(
+        Trial::test(
+            "the_firewall_is_put_in_place_again",
+            hosts::the_firewall_is_put_in_place_again,
+        ),
+        missing.as_deref().or(hosts::missing_nft()),
+    ));
+    libtest_mimic::run(&arguments, trials).exit_code()
 }
