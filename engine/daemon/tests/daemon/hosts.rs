@@ -124,7 +124,7 @@ fn writable_by_all(directory: &Path) -> Result<Vec<PathBuf>, Failed> {
     Ok(found)
 }
 
-/// A daemon that a process with another umask started; killed when dropped.
+/// A daemon that a process with another umask started; ended when dropped.
 struct Masked {
     folder: tempfile::TempDir,
     process: Child,
@@ -165,20 +165,23 @@ impl Masked {
     }
 
     fn end(mut self) -> Result<(), Failed> {
-        kill(
-            Pid::from_raw(self.process.id().try_into()?),
-            Signal::SIGTERM,
-        )?;
+        self.terminate()?;
         let status = self.process.wait()?;
         ensure!(status.success(), "{status}");
         Ok(())
+    }
+
+    fn terminate(&self) -> Result<(), Failed> {
+        let pid = Pid::from_raw(self.process.id().try_into()?);
+        Ok(kill(pid, Signal::SIGTERM)?)
     }
 }
 
 impl Drop for Masked {
     fn drop(&mut self) {
-        // Only after a failure is it still there.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        // Only after a failure is it still there; asked to end, it removes its bridge.
+        if matches!(self.process.try_wait(), Ok(None)) && self.terminate().is_ok() {
+            let _ = self.process.wait();
+        }
     }
 }
