@@ -6,6 +6,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use drydock_api::models::HostConfig;
@@ -227,7 +228,14 @@ pub fn write(directory: &Path, record: &Record, durable: bool) -> io::Result<()>
     let text = serde_json::to_vec_pretty(record)?;
     let temporary = directory.join(".container.json.new");
     let replace = || -> io::Result<()> {
-        let mut file = File::create(&temporary)?;
+        // For root only: an environment may hold secrets.
+        let mut options = fs::OpenOptions::new();
+        let mut file = options
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&temporary)?;
         file.write_all(&text)?;
         if durable {
             file.sync_all()?;
@@ -285,6 +293,13 @@ pub(crate) mod tests {
             assert_eq!(record.host_config, example().host_config);
             assert!(record.auto_remove());
             assert_eq!(record.label("a"), Some("b"));
+            let mode = fs::metadata(directory.path().join(FILE))
+                .unwrap()
+                .permissions();
+            assert_eq!(
+                std::os::unix::fs::PermissionsExt::mode(&mode) & 0o777,
+                0o600
+            );
         }
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
     }
