@@ -26,9 +26,12 @@ use crate::http::{Answer, Hijack, Request};
 pub async fn handle(engine: &Arc<Engine>, mut request: Request) -> Result<Answer, Error> {
     let body = request.optional_json("container.ExecStartOptions").await?;
     let (container, instance) = exec::find(engine, &request.name)?;
-    claim(&container, &instance)?;
+    if container.live().shim.is_none() {
+        return Err(kill::not_running(&container.id));
+    }
     let detached = body.get("Detach").and_then(Value::as_bool).unwrap_or(false);
     if detached {
+        claim(&container, &instance)?;
         run(engine, &container, &instance, &body, None).await?;
         return Ok(Answer::status(StatusCode::OK));
     }
@@ -96,11 +99,14 @@ async fn run_attached(
     socket: OwnedFd,
     received: Vec<u8>,
 ) {
-    // Kept for the one thing we have to say ourselves: that it could not be started.
+    // Kept for the one thing we have to say ourselves: that it could not be started, also when it has run
+    // before. Docker says that on the stream too.
     let copy = socket.try_clone();
-    let Err(error) = run(engine, container, instance, body, Some((socket, received))).await else {
-        return;
+    let outcome = match claim(container, instance) {
+        Ok(()) => run(engine, container, instance, body, Some((socket, received))).await,
+        Err(error) => Err(error),
     };
+    let Err(error) = outcome else { return };
     let line = format!("{error}\r\n");
     let mut output = Vec::new();
     if instance.terminal() {

@@ -52,15 +52,17 @@ pub fn list(engine: &Engine, request: &Request) -> Result<Answer, Error> {
     let mut images = engine.images.list();
     images.retain(|image| keeps(image));
     images.sort_by_key(|image| std::cmp::Reverse(created(image)));
+    // Containers are counted since API 1.51; before, -1 says that nobody did.
+    let counted = request.version >= drydock_api::version::NEWEST;
     let entries: Vec<Value> = images
         .iter()
-        .filter_map(|image| entry(engine, image, &shown))
+        .filter_map(|image| entry(engine, image, &shown, counted))
         .collect();
     Ok(Answer::json(&Value::from(entries)))
 }
 
 /// An image with those of its names that the filter `reference` wants; None when that wants none of them.
-fn entry(engine: &Engine, image: &Image, shown: &Shown) -> Option<Value> {
+fn entry(engine: &Engine, image: &Image, shown: &Shown, counted: bool) -> Option<Value> {
     let (tags, digests) = shown.names(&image.repo_tags, &image.repo_digests)?;
     let id = image.id.to_string();
     let containers = engine
@@ -70,7 +72,7 @@ fn entry(engine: &Engine, image: &Image, shown: &Shown) -> Option<Value> {
         .filter(|container| container.snapshot().image == id)
         .count();
     Some(shape::IMAGE_LIST.with(json!({
-        "Containers": containers,
+        "Containers": if counted { json!(containers) } else { json!(-1) },
         "Created": created(image) / 1_000_000_000,
         "Id": id,
         "Labels": image.config.pointer("/config/Labels"),
