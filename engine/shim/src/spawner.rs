@@ -231,7 +231,14 @@ fn enter_small_tree(roots: &Roots) -> io::Result<()> {
     }
     std::fs::create_dir(place.join(drydock_runtime::STAGING.trim_start_matches('/')))?;
     nix::unistd::chdir(&place)?;
-    nix::unistd::pivot_root(".", ".")?;
+    nix::unistd::pivot_root(".", ".").map_err(|errno| {
+        // pivot_root(2): EINVAL where the root is no mount point, as after a plain chroot, or is the first
+        // file system of a start from an initramfs.
+        io::Error::other(format!(
+            "failed to pivot its root: {}: the engine's root directory must be a mount point",
+            errno.desc().to_lowercase()
+        ))
+    })?;
     umount2(".", MntFlags::MNT_DETACH)?;
     nix::unistd::chdir("/")?;
     Ok(())
