@@ -73,8 +73,9 @@ pub fn request(
         ));
     }
     head.push_str("\r\n");
-    stream.write_all(head.as_bytes())?;
-    stream.write_all(body.unwrap_or_default())?;
+    // In one write: a server may answer and close before a second one.
+    let request = [head.as_bytes(), body.unwrap_or_default()].concat();
+    stream.write_all(&request)?;
     let mut answer = Vec::new();
     stream
         .read_to_end(&mut answer)
