@@ -1,9 +1,9 @@
 //! `down`: ends the engine that `up` started.
 //!
 //! Containers keep running (the shims hold them), and the next `up` takes them back; `--all` stops them first.
-//! The pid file holds a process id, its start time and the boot's id. They are compared while a pidfd
-//! (pidfd_open(2)) is held, and the signal goes through that: a number that was used again for another process
-//! is left alone.
+//! The pid file holds a process id, `FILE.identity` beside it the process's start time and the boot's id. They
+//! are compared while a pidfd (pidfd_open(2)) is held, and the signal goes through that: a number that was used
+//! again for another process is left alone.
 
 use std::fs;
 use std::path::PathBuf;
@@ -37,8 +37,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub fn run(context: &Context, matches: &Matches) -> Outcome {
     up::need_root("down")?;
     let Some((pid, process)) = find(matches)? else {
-        output::line("engine: does not run")?;
-        return Ok(0);
+        return not_found(context, matches);
     };
     let client = Client::new(up::endpoint(context, matches)?);
     let mut running = running(&client)?;
@@ -77,23 +76,45 @@ pub fn run(context: &Context, matches: &Matches) -> Outcome {
     Ok(0)
 }
 
-/// The daemon of the pid file, if it is one and runs.
-fn find(matches: &Matches) -> Result<Option<(i32, OwnedFd)>, Failure> {
-    let path = match matches.text("pidfile") {
+/// No pid file names a running engine. That is the end of it unless an engine answers: then it is another one
+/// than the flags say, and "does not run" would be wrong.
+fn not_found(context: &Context, matches: &Matches) -> Outcome {
+    let client = Client::new(up::endpoint(context, matches)?);
+    if client.get_json::<Value>("/version").is_ok() {
+        return Err(Failure::new(format!(
+            "an engine answers, but {} does not name it\nhint: say where its files are with --exec-root or --pidfile",
+            pid_file(matches).display()
+        )));
+    }
+    output::line("engine: does not run")?;
+    Ok(0)
+}
+
+fn pid_file(matches: &Matches) -> PathBuf {
+    match matches.text("pidfile") {
         "" => PathBuf::from(matches.text("exec-root")).join("drydock.pid"),
         path => PathBuf::from(path),
-    };
+    }
+}
+
+/// The daemon of the pid file, if it is one and runs.
+fn find(matches: &Matches) -> Result<Option<(i32, OwnedFd)>, Failure> {
+    let path = pid_file(matches);
     let Ok(text) = fs::read_to_string(&path) else {
         return Ok(None);
     };
-    let mut lines = text.lines().map(str::trim);
-    let first = lines.next().unwrap_or_default();
+    let first = text.trim();
     let number: i32 = first.parse().map_err(|_| {
         Failure::new(format!(
             "{} does not hold a process id: {first:?}",
             path.display()
         ))
     })?;
+    let mut identity = path.into_os_string();
+    identity.push(".identity");
+    // An engine that was started by other means may have none; then the program's own words must do.
+    let identity = fs::read_to_string(identity).unwrap_or_default();
+    let mut lines = identity.lines().map(str::trim);
     let (start, boot) = (lines.next(), lines.next());
     let Some(pid) = Pid::from_raw(number) else {
         return Ok(None);

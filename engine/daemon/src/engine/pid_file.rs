@@ -1,8 +1,9 @@
 //! One daemon for a data root, and the file that says which.
 //!
 //! What keeps a second daemon out is a lock (flock(2)) that dies with the process, not the file: a process id
-//! is used again, so the file also has the process's start time and the boot's id, and who reads it can tell
-//! whether it still means the same process.
+//! is used again. The pid file has the process id and nothing else, as Docker's, so that `kill $(cat FILE)`
+//! works; the process's start time and the boot's id are in `FILE.identity` beside it, and who reads both can
+//! tell whether the number still means the same process.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -38,40 +39,51 @@ impl DataRootLock {
     }
 }
 
-/// The file; removed when dropped.
-pub struct PidFile(PathBuf);
+/// The two files; removed when dropped.
+pub struct PidFile([PathBuf; 2]);
 
 impl PidFile {
-    /// Writes the file: process id, start time (clock ticks since boot, field 22 of /proc/PID/stat) and boot
-    /// id, one a line, so that `kill $(head -1 file)` works.
+    /// Writes the process id, and beside it start time (clock ticks since boot, field 22 of /proc/PID/stat)
+    /// and boot id, one a line.
     ///
     /// # Errors
     /// The operating system's, with the path.
     pub fn write(path: &Path) -> io::Result<PidFile> {
         let pid = std::process::id();
         let start = start_time(pid).unwrap_or(0);
-        let text = format!("{pid}\n{start}\n{}\n", boot_id()?);
-        let create = || -> io::Result<()> {
-            if let Some(parent) = path.parent() {
-                fs::create_dir_all(parent)?;
-            }
-            let mut file = File::create(path)?;
-            file.write_all(text.as_bytes())
-        };
-        create().map_err(|error| {
-            io::Error::new(
-                error.kind(),
-                format!("write pid file {}: {error}", path.display()),
-            )
-        })?;
-        Ok(PidFile(path.to_owned()))
+        let mut identity = path.as_os_str().to_owned();
+        identity.push(".identity");
+        let identity = PathBuf::from(identity);
+        // The identity first: a pid file always has the one that belongs to it.
+        for (path, text) in [
+            (identity.as_path(), format!("{start}\n{}\n", boot_id()?)),
+            (path, format!("{pid}\n")),
+        ] {
+            create(path, &text).map_err(|error| {
+                io::Error::new(
+                    error.kind(),
+                    format!("write pid file {}: {error}", path.display()),
+                )
+            })?;
+        }
+        Ok(PidFile([path.to_owned(), identity]))
     }
+}
+
+fn create(path: &Path, text: &str) -> io::Result<()> {
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    let mut file = File::create(path)?;
+    file.write_all(text.as_bytes())
 }
 
 impl Drop for PidFile {
     fn drop(&mut self) {
-        // A file that is already gone is what we want; any other trouble has nobody to be told to.
-        let _ = fs::remove_file(&self.0);
+        for path in &self.0 {
+            // A file that is already gone is what we want; any other trouble has nobody to be told to.
+            let _ = fs::remove_file(path);
+        }
     }
 }
 
@@ -116,14 +128,13 @@ mod tests {
         let path = root.path().join("run/pid");
         let file = PidFile::write(&path).unwrap();
         let text = fs::read_to_string(&path).unwrap();
+        assert_eq!(text, format!("{}\n", std::process::id()));
+        let identity = root.path().join("run/pid.identity");
+        let text = fs::read_to_string(&identity).unwrap();
         let lines: Vec<&str> = text.lines().collect();
-        assert_eq!(lines[0], std::process::id().to_string());
-        assert_eq!(
-            lines[1],
-            start_time(std::process::id()).unwrap().to_string()
-        );
-        assert_eq!(lines.len(), 3);
+        let start = start_time(std::process::id()).unwrap();
+        assert_eq!(lines, [start.to_string(), boot_id().unwrap()]);
         drop(file);
-        assert!(!path.exists());
+        assert!(!path.exists() && !identity.exists());
     }
 }
