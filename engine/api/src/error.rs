@@ -3,6 +3,7 @@
 //! Clients match on the status and on the text, so the text is Docker's wherever Docker has one. The body is
 //! always `{"message": …}` and a newline.
 
+use drydock_defects::defect;
 use std::fmt::Display;
 
 /// A failed request. The string is the message that the client shows.
@@ -44,6 +45,7 @@ impl Error {
             Error::NotModified => 304,
             Error::InvalidParameter(_) => 400,
             Error::Forbidden(_) => 403,
+            Error::NotFound(_) if defect!("not-found-is-500") => 500,
             Error::NotFound(_) => 404,
             Error::Conflict(_) => 409,
             Error::TooLarge(_) => 413,
@@ -96,6 +98,9 @@ impl Error {
 
     /// Docker's 404 for a container.
     pub fn no_such_container(name: impl Display) -> Error {
+        if defect!("no-such-container-reworded") {
+            return Error::NotFound(format!("no container named {name}"));
+        }
         Error::NotFound(format!("No such container: {name}"))
     }
 }

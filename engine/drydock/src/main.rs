@@ -6,6 +6,11 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    #[cfg(feature = "planted-defects")]
+    if let Err(error) = plant_defect() {
+        eprintln!("drydock: {error}");
+        return ExitCode::FAILURE;
+    }
     let mut arguments = std::env::args_os().skip(1);
     match arguments
         .next()
@@ -16,5 +21,15 @@ fn main() -> ExitCode {
         Some("spawner") => drydock_shim::spawner_main(),
         Some("unpack") => drydock_image::unpack_main(arguments),
         _ => drydock_cli::main(std::env::args_os()),
+    }
+}
+
+/// A test build has the defect that the environment names. The client, the daemon and the spawner ask alike: the
+/// daemon hands the variable on.
+#[cfg(feature = "planted-defects")]
+fn plant_defect() -> Result<(), String> {
+    match std::env::var(drydock_defects::VARIABLE) {
+        Ok(name) if !name.is_empty() => drydock_defects::plant(&name),
+        _ => Ok(()),
     }
 }

@@ -13,6 +13,7 @@
 
 use std::io::{self, Read};
 
+use drydock_defects::defect;
 use serde::Deserialize;
 
 use crate::compression::decompress;
@@ -166,6 +167,7 @@ impl Store {
         let mut archive = Hashing::new(archive);
         let size = unpack::run(&self.unpacker, &mut archive, folder.path())?;
         let (diff_id, _, _) = archive.finish();
+        let expected = expected.filter(|_| !defect!("layer-digest-unchecked"));
         if let Some((index, expected)) = expected.filter(|(_, expected)| *expected != diff_id) {
             return Err(Error::System(format!(
                 "invalid diffID for layer {index}: expected \"{expected}\", got \"{diff_id}\""

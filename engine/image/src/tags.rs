@@ -19,6 +19,7 @@ use crate::reference::Reference;
 use crate::repositories::Repositories;
 use crate::store::{Store, is_id_prefix};
 use crate::time::now_nanoseconds;
+use drydock_defects::defect;
 
 /// A container that uses an image. Where several do, a running one is to be named.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -140,6 +141,7 @@ fn decide(
             delete: true,
         });
     }
+    let force = force || defect!("used-image-removed");
     if let Some(user) = user.filter(|_| !force && is_single(&references)) {
         return Err(Error::Conflict(format!(
             "conflict: unable to remove repository reference \"{name}\" (must force) - container {} is using its referenced image {}",

@@ -12,6 +12,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
+use drydock_defects::defect;
 use drydock_sys::mounts::{self, Change, MountAttributes};
 use drydock_sys::paths;
 use nix::errno::Errno;
@@ -277,7 +278,7 @@ fn attach_bind(tree: &Tree, bind: OwnedFd, target: &Path, readonly: bool) -> Res
             describe()
         ));
     }
-    let set = if readonly {
+    let set = if readonly && !defect!("bind-writable") {
         MountAttributes::READONLY
     } else {
         MountAttributes::NONE
@@ -329,7 +330,8 @@ fn mount_tmpfs(tree: &Tree, target: &Path, options: &str) -> Result<()> {
     let mut settings = Vec::new();
     for option in options.split(',').filter(|option| !option.is_empty()) {
         let is_switch = |(on, off, _): &(&str, &str, _)| option == *on || option == *off;
-        if !SWITCHES.iter().any(is_switch) {
+        let lost = defect!("tmpfs-size-ignored") && option.starts_with("size=");
+        if !SWITCHES.iter().any(is_switch) && !lost {
             settings.push(split_option(option).context(describe)?);
         }
     }
@@ -373,7 +375,7 @@ fn split_option(option: &str) -> std::result::Result<(CString, CString), std::ff
 /// Hides paths: a file behind /dev/null, a directory behind an empty read-only file system that all share.
 fn mask(tree: &Tree, masked: &[String]) -> Result<()> {
     let mut empty = None;
-    for path in masked {
+    for path in masked.iter().filter(|_| !defect!("paths-not-masked")) {
         let describe = || format!("failed to mask {path}");
         let place = match paths::open_in_root(
             tree.root.as_fd(),

@@ -9,6 +9,7 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use drydock_defects::defect;
 use drydock_logs::{JsonFileWriter, Stream};
 use drydock_sys::process::Child;
 use drydock_sys::{clock, terminal};
@@ -259,9 +260,14 @@ impl Session {
             }
             Ok(count) => {
                 let (stream, bytes) = (output.stream, &buffer[..count]);
+                let shown = match stream {
+                    Stream::Stdout if defect!("attach-streams-swapped") => Stream::Stderr,
+                    Stream::Stderr if defect!("attach-streams-swapped") => Stream::Stdout,
+                    stream => stream,
+                };
                 self.clients
                     .iter_mut()
-                    .for_each(|client| client.push(stream, bytes));
+                    .for_each(|client| client.push(shown, bytes));
                 self.write_log(stream, bytes);
             }
         }

@@ -10,6 +10,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::UnixListener;
 use std::time::{Duration, Instant};
 
+use drydock_defects::defect;
 use drydock_runtime::cgroup::Group;
 use drydock_runtime::exec;
 use drydock_runtime::spec::{StartError, StartErrorKind};
@@ -375,7 +376,10 @@ impl Shim {
         loop {
             let (pid, code) = match waitpid(None::<Pid>, Some(WaitPidFlag::WNOHANG)) {
                 Ok(WaitStatus::Exited(pid, code)) => (pid, code),
-                Ok(WaitStatus::Signaled(pid, signal, _)) => (pid, 128 + signal as i32),
+                Ok(WaitStatus::Signaled(pid, signal, _)) => {
+                    let wrong = i32::from(defect!("signal-code-off-by-one"));
+                    (pid, 128 + signal as i32 + wrong)
+                }
                 Ok(WaitStatus::StillAlive) | Err(Errno::ECHILD) => break,
                 Ok(_) | Err(Errno::EINTR) => continue,
                 Err(error) => return Err(error.into()),
@@ -428,7 +432,8 @@ impl Shim {
         }
         let record = ExitRecord {
             exit_code,
-            oom_killed: matches!(kills, Ok(Some(count)) if count > 0),
+            oom_killed: matches!(kills, Ok(Some(count)) if count > 0)
+                && !defect!("out-of-memory-untold"),
             finished_at,
         };
         self.write_exit_record(&record)?;

@@ -69,6 +69,7 @@ pub fn launch(roots: &Roots) -> io::Result<Spawner> {
         .arg0("drydock")
         .arg("spawner")
         .env_clear()
+        .envs(drydock_defects::variable())
         .current_dir("/")
         .stdin(Stdio::from(theirs))
         .stdout(Stdio::null())

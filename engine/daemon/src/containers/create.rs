@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use drydock_api::models::{ContainerCreateBody, HostConfig};
 use drydock_api::{Error, request, shape};
+use drydock_defects::defect;
 use drydock_image::Image;
 use hyper::StatusCode;
 use serde_json::{Map, Value, json};
@@ -213,6 +214,9 @@ fn merge_image(config: &mut Value, image: &Image) {
     }
     if config.get("Healthcheck").is_none_or(Value::is_null) {
         config["Healthcheck"] = get("Healthcheck");
+    }
+    if defect!("label-lost") {
+        config["Labels"] = Value::Null;
     }
     for key in ["Labels", "ExposedPorts", "Volumes"] {
         let mut merged = get(key).as_object().cloned().unwrap_or_default();

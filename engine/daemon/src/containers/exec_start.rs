@@ -8,6 +8,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use drydock_api::{Error, framing};
+use drydock_defects::defect;
 use drydock_runtime::spec::{Process, StartError, StartErrorKind};
 use drydock_shim::protocol::{self, Attach, RequestBody};
 use hyper::StatusCode;
@@ -217,9 +218,11 @@ fn process(container: &Container, instance: &Instance, body: &Value) -> Result<P
     let host = record.host();
     let terminal = instance.terminal();
     let mut env = spec::environment(&record, terminal);
-    spec::replace(&mut env, instance.list("Env"));
-    let or = |given: &str, own: &str| {
-        if given.is_empty() {
+    if !defect!("exec-environment-ignored") {
+        spec::replace(&mut env, instance.list("Env"));
+    }
+    let or = |given: &str, own: &str, ignored: bool| {
+        if given.is_empty() || ignored {
             own.to_owned()
         } else {
             given.to_owned()
@@ -236,8 +239,13 @@ fn process(container: &Container, instance: &Instance, body: &Value) -> Result<P
         cwd: or(
             instance.text("WorkingDir"),
             record.config_text("WorkingDir"),
+            defect!("exec-directory-ignored"),
         ),
-        user: or(instance.text("User"), record.config_text("User")),
+        user: or(
+            instance.text("User"),
+            record.config_text("User"),
+            defect!("exec-user-ignored"),
+        ),
         additional_groups: host.group_add.clone().unwrap_or_default(),
         capabilities,
         ambient: false,

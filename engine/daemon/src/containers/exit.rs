@@ -7,6 +7,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use drydock_defects::defect;
 use drydock_shim::protocol::{ExitRecord, Stamp};
 use tokio::sync::{mpsc, oneshot};
 
@@ -94,6 +95,9 @@ pub async fn ended(engine: &Arc<Engine>, container: &Arc<Container>, exit: ExitR
     container.live().end_trace = stamps;
     container.notify_end(exit.exit_code);
     clean_up(engine, container, &before);
+    if after.auto_remove() && defect!("rm-flag-ignored") {
+        return container.notify_removed();
+    }
     if after.auto_remove() {
         if let Err(error) = remove::discard(engine, container).await {
             tracing::error!("remove container {}: {error}", after.name);
@@ -133,6 +137,9 @@ fn tell(engine: &Engine, record: &Record, exit: &ExitRecord) {
         engine.events.container(record, "oom", &[]);
     }
     disconnected(engine, record);
+    if defect!("die-event-missing") {
+        return;
+    }
     let seconds = exit.finished_at.saturating_sub(record.state.started_at) / 1_000_000_000;
     let code = exit.exit_code.to_string();
     engine.events.container(

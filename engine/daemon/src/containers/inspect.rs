@@ -5,6 +5,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use drydock_api::{Error, shape, time};
+use drydock_defects::defect;
 use serde_json::{Map, Value, json};
 
 use super::container::blocking;
@@ -79,6 +80,11 @@ fn inspect(engine: &Engine, container: &Container, written: Option<u64>) -> Valu
 
 fn state(record: &Record) -> Value {
     let state = &record.state;
+    let started_at = if defect!("started-at-zero") {
+        0
+    } else {
+        state.started_at
+    };
     json!({
         "Status": record.status_word(),
         "Running": record.is_running(),
@@ -88,7 +94,7 @@ fn state(record: &Record) -> Value {
         "Pid": state.pid,
         "ExitCode": state.exit_code,
         "Error": state.error,
-        "StartedAt": time::rfc3339(state.started_at),
+        "StartedAt": time::rfc3339(started_at),
         "FinishedAt": time::rfc3339(state.finished_at),
     })
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use drydock_api::Error;
+use drydock_defects::defect;
 use drydock_shim::protocol::{Answer, RequestBody};
 
 use super::{Container, Status, signals};
@@ -69,7 +70,7 @@ pub async fn user_signal(
     }
     let own = record.config_text("StopSignal");
     let stops = own.is_empty() || signal == KILL || signals::parse(own) == Ok(signal);
-    if stops {
+    if stops && !defect!("restart-after-kill") {
         container.live().exit_on_next = true;
     }
     container.publish(|record| record.manually_stopped = true);

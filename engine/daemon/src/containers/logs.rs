@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use drydock_api::{Error, framing, time};
+use drydock_defects::defect;
 use drydock_logs::{Entry, ReadOptions, Reader, Stream};
 use hyper::body::Bytes;
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
@@ -46,6 +47,11 @@ impl Format {
         if !wanted {
             return;
         }
+        let kind = if defect!("log-streams-swapped") {
+            3 - kind
+        } else {
+            kind
+        };
         let mut line = Vec::with_capacity(entry.line.len() + 32);
         if self.timestamps {
             line.extend_from_slice(time::rfc3339_fixed(entry.time_nanos).as_bytes());
@@ -78,10 +84,16 @@ pub fn handle(engine: &Arc<Engine>, request: &Request) -> Result<Answer, Error> 
     let container = engine.containers.find(&request.name)?;
     let record = container.snapshot();
     let options = ReadOptions {
-        since: query.moment("since")?,
+        since: query
+            .moment("since")?
+            .filter(|_| !defect!("log-since-ignored")),
         until: query.moment("until")?.filter(|until| *until > 0),
         // What is no number means all, as in Docker.
-        tail: query.get("tail").parse().ok(),
+        tail: query
+            .get("tail")
+            .parse()
+            .ok()
+            .map(|tail: u64| tail + u64::from(defect!("log-tail-off-by-one"))),
     };
     if record.log_driver() == "none" {
         return Err(Error::NotImplemented(

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use drydock_api::models::{HostConfig, RestartPolicyNameEnum};
+use drydock_defects::defect;
 
 const FIRST: Duration = Duration::from_millis(100);
 const LONGEST: Duration = Duration::from_secs(60);
@@ -47,7 +48,9 @@ impl Policy {
             Policy::No => false,
             Policy::Always | Policy::UnlessStopped => true,
             Policy::OnFailure(limit) => {
-                exit_code != 0 && limit.is_none_or(|limit| restarts < limit)
+                let failed = exit_code != 0 || defect!("restart-after-success");
+                let again = |limit| restarts < limit || defect!("restart-maximum-ignored");
+                failed && limit.is_none_or(again)
             }
         }
     }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use drydock_api::Error;
+use drydock_defects::defect;
 
 use super::container::blocking;
 use super::{Container, Status, kill};
@@ -59,6 +60,7 @@ pub async fn remove(
         }
         Status::Created | Status::Exited | Status::Dead => None,
     };
+    let force = force || defect!("running-container-removed");
     if let Some(word) = blocked.filter(|_| !force) {
         return Err(Error::Conflict(format!(
             "cannot remove container \"{shown}\": container is {word}: stop the container before removing or force remove"

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use drydock_api::Error;
+use drydock_defects::defect;
 
 use super::names;
 use crate::engine::Engine;
@@ -43,7 +44,9 @@ pub async fn handle(engine: &Arc<Engine>, request: &Request) -> Result<Answer, E
         engine.containers.release_name(name);
         return Err(Error::system(error));
     }
-    engine.containers.release_name(&old);
+    if !defect!("rename-keeps-old-name") {
+        engine.containers.release_name(&old);
+    }
     engine
         .events
         .container(&record, "rename", &[("oldName", &format!("/{old}"))]);

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use drydock_api::Error;
 use drydock_api::models::HostConfig;
+use drydock_defects::defect;
 use drydock_runtime::seccomp::{self, Architecture};
 use drydock_runtime::spec::{Cgroup, Mount, Namespaces, NetworkNamespace, Process, Rootfs, Spec};
 use drydock_sys::mounts::open_tree_clone;
@@ -32,9 +33,14 @@ pub struct Prepared {
 /// 400 with Docker's text for an unknown name.
 pub fn capabilities(host: &HostConfig) -> Result<u64, Error> {
     let list = |names: &Option<Vec<String>>| names.clone().unwrap_or_default();
+    let drop = if defect!("capability-kept") {
+        Vec::new()
+    } else {
+        list(&host.cap_drop)
+    };
     drydock_runtime::capabilities::resolve(
         &list(&host.cap_add),
-        &list(&host.cap_drop),
+        &drop,
         host.privileged == Some(true),
     )
     .map_err(Error::invalid)
@@ -72,7 +78,7 @@ pub fn prepare(
             layers,
             upper: container.upper(),
             work: container.file("rw/work"),
-            readonly: host.readonly_rootfs == Some(true),
+            readonly: host.readonly_rootfs == Some(true) && !defect!("root-writable"),
         },
         namespaces: namespaces(record, &host),
         mounts,
@@ -167,7 +173,10 @@ fn namespaces(record: &Record, host: &HostConfig) -> Namespaces {
 fn cgroup(engine: &Engine, record: &Record, host: &HostConfig) -> Cgroup {
     Cgroup {
         path: format!("{}/{}", engine.settings.cgroup_parent(), record.id),
-        memory: host.memory.unwrap_or(0),
+        memory: host
+            .memory
+            .filter(|_| !defect!("memory-unlimited"))
+            .unwrap_or(0),
         memory_swap: host.memory_swap.unwrap_or(0),
         memory_reservation: host.memory_reservation.unwrap_or(0),
         nano_cpus: host.nano_cpus.unwrap_or(0),
@@ -176,8 +185,11 @@ fn cgroup(engine: &Engine, record: &Record, host: &HostConfig) -> Cgroup {
         cpu_period: host.cpu_period.unwrap_or(0),
         cpuset_cpus: host.cpuset_cpus.clone().unwrap_or_default(),
         cpuset_mems: host.cpuset_mems.clone().unwrap_or_default(),
-        pids_limit: host.pids_limit.unwrap_or(0),
-        all_devices: host.privileged == Some(true),
+        pids_limit: host
+            .pids_limit
+            .filter(|_| !defect!("processes-unlimited"))
+            .unwrap_or(0),
+        all_devices: host.privileged == Some(true) || defect!("all-devices-allowed"),
     }
 }
 
@@ -198,7 +210,11 @@ fn process(record: &Record, host: &HostConfig) -> Result<Process, Error> {
             .collect(),
         env: environment(record, terminal),
         cwd: record.config_text("WorkingDir").to_owned(),
-        user: record.config_text("User").to_owned(),
+        user: if defect!("user-ignored") {
+            String::new()
+        } else {
+            record.config_text("User").to_owned()
+        },
         additional_groups: host.group_add.clone().unwrap_or_default(),
         capabilities,
         ambient: false,
@@ -228,6 +244,9 @@ pub fn environment(record: &Record, terminal: bool) -> Vec<String> {
         environment.push("TERM=xterm".to_owned());
     }
     replace(&mut environment, record.config_list("Env"));
+    if defect!("environment-reversed") {
+        environment.reverse();
+    }
     environment
 }
 

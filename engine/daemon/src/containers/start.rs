@@ -8,6 +8,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use drydock_api::Error;
+use drydock_defects::defect;
 use drydock_runtime::spec::{StartError, StartErrorKind};
 use drydock_shim::protocol::{self, Answer, LogFile, RequestBody, Stamp};
 use hyper::header::{HeaderName, HeaderValue};
@@ -142,9 +143,14 @@ fn refused(error: &StartError) -> Failure {
         StartErrorKind::Other if MISSING.iter().any(|words| why.contains(words)) => 127,
         StartErrorKind::Other => return Error::system(text).into(),
     };
+    let swapped = defect!("codes-126-and-127-swapped");
     Failure {
         error: Error::invalid(text),
-        exit_code,
+        exit_code: if swapped {
+            126 + 127 - exit_code
+        } else {
+            exit_code
+        },
     }
 }
 

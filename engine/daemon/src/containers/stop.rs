@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use drydock_api::Error;
+use drydock_defects::defect;
 use tokio::sync::watch;
 
 use super::container::Ends;
@@ -42,7 +43,9 @@ pub async fn stop(
     patience: Option<i64>,
 ) -> Result<(), Error> {
     let record = container.snapshot();
-    let text = if signal.is_empty() {
+    let text = if defect!("stop-signal-ignored") {
+        "TERM"
+    } else if signal.is_empty() {
         record.config_text("StopSignal")
     } else {
         signal
@@ -58,6 +61,11 @@ pub async fn stop(
         .get("StopTimeout")
         .and_then(serde_json::Value::as_i64);
     let patience = patience.or(own).unwrap_or(PATIENCE);
+    let signal = if defect!("stop-kills-at-once") {
+        kill::KILL
+    } else {
+        signal
+    };
     if record.state.status == Status::Restarting {
         cancel_restart(engine, container).await?;
     } else {
