@@ -98,6 +98,7 @@ fn run(rig: Rig, path: &Path) -> Result<(), Failed> {
     let options = Options {
         timeout: TIMEOUT,
         rig: Some(rig.name().to_owned()),
+        helpers: Vec::new(),
     };
     let reports = transcript::run_page(&page, &environment, &options)?;
 

@@ -45,8 +45,20 @@ pub fn usual_directory() -> PathBuf {
 /// # Errors
 /// When a page cannot be read or breaks a rule; all broken rules are named at once.
 pub fn read(directory: &Path) -> anyhow::Result<Vec<Entry>> {
+    read_topics(directory, &[])
+}
+
+/// Reads the scenarios of some topics, of all when there are none in the list. Pages of other topics are not looked
+/// at, so that a page which somebody is just writing does not stop the work on another one.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_topics(directory: &Path, topics: &[&str]) -> anyhow::Result<Vec<Entry>> {
     let mut entries = Vec::new();
-    for topic in sorted(directory)?.into_iter().filter(|path| path.is_dir()) {
+    let chosen = |path: &PathBuf| {
+        path.is_dir() && (topics.is_empty() || topics.contains(&file_name(path).as_str()))
+    };
+    for topic in sorted(directory)?.into_iter().filter(chosen) {
         for path in sorted(&topic)?
             .into_iter()
             .filter(|path| path.extension().is_some_and(|extension| extension == "md"))
@@ -117,6 +129,14 @@ fn broken_rules(entries: &[Entry]) -> Vec<String> {
             }
         }
         for block in &entry.scenario().blocks {
+            for need in &block.control.needs {
+                if !crate::helpers::NAMES.contains(&need.as_str()) {
+                    broken.push(format!(
+                        "{}:{}: there is no helper `{need}`",
+                        entry.page.name, block.line
+                    ));
+                }
+            }
             for step in &block.steps {
                 if makes_nameless(&step.command) {
                     broken.push(format!(
@@ -241,6 +261,13 @@ mod tests {
                 "{command}"
             );
         }
+        let unknown = "# T\n\n<!-- transcript: needs=regstry -->\n```console\n$ true\n```\n";
+        assert!(
+            read_page(unknown)
+                .unwrap_err()
+                .to_string()
+                .contains("regstry")
+        );
         let twice = "# A\n\n```console\n$ docker rm conf-x\n```\n\n# B\n\n```console\n$ docker rm conf-x\n```\n";
         assert!(read_page(twice).unwrap_err().to_string().contains("conf-x"));
     }

@@ -19,6 +19,10 @@ pub struct Count {
     pub not_built_yet: usize,
     /// Failed, and explained.
     pub explained: usize,
+    /// Failed, as is known.
+    pub known_failure: usize,
+    /// Failed once, passed once.
+    pub unsteady: usize,
     /// Not run, with a reason.
     pub skipped: usize,
 }
@@ -30,18 +34,28 @@ impl Count {
             Outcome::Fail(_) => self.fail += 1,
             Outcome::NotBuiltYet(_) => self.not_built_yet += 1,
             Outcome::Explained(_) => self.explained += 1,
+            Outcome::KnownFailure(_) => self.known_failure += 1,
+            Outcome::Unsteady(_) => self.unsteady += 1,
             Outcome::Skipped(_) => self.skipped += 1,
         }
     }
 
     /// `12/14` with what the rest was: `12/14, 1 fail, 1 not built yet`.
     fn text(&self) -> String {
-        let all = self.pass + self.fail + self.not_built_yet + self.explained + self.skipped;
+        let all = self.pass
+            + self.fail
+            + self.not_built_yet
+            + self.explained
+            + self.known_failure
+            + self.unsteady
+            + self.skipped;
         let mut text = format!("{}/{all}", self.pass);
         let rest = [
             (self.fail, "fail"),
             (self.not_built_yet, "not built yet"),
             (self.explained, "explained"),
+            (self.known_failure, "known failure"),
+            (self.unsteady, "unsteady"),
             (self.skipped, "skipped"),
         ];
         for (number, name) in rest.into_iter().filter(|(number, _)| *number > 0) {
@@ -58,6 +72,8 @@ pub fn word(outcome: &Outcome) -> &'static str {
         Outcome::Fail(_) => "fail",
         Outcome::NotBuiltYet(_) => "not built yet",
         Outcome::Explained(_) => "explained",
+        Outcome::KnownFailure(_) => "known failure",
+        Outcome::Unsteady(_) => "unsteady",
         Outcome::Skipped(_) => "skipped",
     }
 }
@@ -69,6 +85,8 @@ pub fn detail(outcome: &Outcome) -> &str {
         Outcome::Fail(text)
         | Outcome::NotBuiltYet(text)
         | Outcome::Explained(text)
+        | Outcome::KnownFailure(text)
+        | Outcome::Unsteady(text)
         | Outcome::Skipped(text) => text,
     }
 }
@@ -107,7 +125,7 @@ fn table(results: &Results, rigs: &[Rig]) -> Vec<Vec<String>> {
 fn absent(rig: Rig) -> &'static str {
     match rig {
         Rig::Docker => "no Docker here",
-        Rig::Api | Rig::Drydock => "not here",
+        Rig::Api | Rig::Drydock | Rig::Other(_) => "not here",
     }
 }
 
@@ -146,6 +164,10 @@ pub fn failures(results: &Results) -> String {
             Outcome::Fail(why) => {
                 text.push_str(&format!("{} on {}: fail\n{why}\n", run.id, run.rig))
             }
+            Outcome::Unsteady(why) => text.push_str(&format!(
+                "{} on {}: unsteady, it failed once and passed once\n{why}\n",
+                run.id, run.rig
+            )),
             Outcome::NotBuiltYet(line) => text.push_str(&format!(
                 "{} on {}: not built yet\n  {line}\n\n",
                 run.id, run.rig

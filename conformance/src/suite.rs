@@ -1,4 +1,4 @@
-//! Running many scenarios on several rigs at once.
+//! Running many scenarios on several rigs at once, in an order that is new each time and can be repeated.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -9,6 +9,7 @@ use rig::{Rig, Unavailable};
 
 use crate::catalogue::Entry;
 use crate::divergence::{self, Divergence};
+use crate::known::{self, KnownFailure};
 use crate::workshop::{Outcome, Workshop};
 
 /// One scenario on one rig.
@@ -30,6 +31,27 @@ pub struct Run {
     pub elapsed: Duration,
 }
 
+/// What is known about scenarios that do not pass.
+#[derive(Clone, Debug, Default)]
+pub struct Lists {
+    /// Differences that are meant.
+    pub divergences: Vec<Divergence>,
+    /// Defects that somebody has looked at.
+    pub known_failures: Vec<KnownFailure>,
+}
+
+/// How to run.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan {
+    /// Scenarios at a time.
+    pub jobs: usize,
+    /// What the order is made from. The same seed and the same scenarios give the same order.
+    pub seed: u64,
+    /// Whether what failed is run once more, by itself, after all others. What passes then is
+    /// [`Outcome::Unsteady`], which is no pass.
+    pub second_look: bool,
+}
+
 /// What a whole run gave.
 #[derive(Debug, Default)]
 pub struct Results {
@@ -41,17 +63,26 @@ pub struct Results {
     pub errors: Vec<String>,
     /// What each engine calls itself.
     pub versions: BTreeMap<Rig, String>,
-    /// Entries of `divergence.toml` that are no longer true.
+    /// Entries of the lists that are no longer true.
     pub stale: Vec<String>,
+    /// What the order was made from.
+    pub order_seed: u64,
+    /// How long the whole run took.
+    pub elapsed: Duration,
 }
 
 impl Results {
-    /// Whether everything passed, or is explained, and something was run.
+    /// Whether nothing happened that nobody knew of, and something was run. What is not built yet and what is known
+    /// to fail is counted and listed, but it is no news; on the reference there is no such thing.
     pub fn all_well(&self) -> bool {
         let fine = |run: &Run| {
             matches!(
                 run.outcome,
-                Outcome::Pass | Outcome::Explained(_) | Outcome::Skipped(_)
+                Outcome::Pass
+                    | Outcome::Explained(_)
+                    | Outcome::Skipped(_)
+                    | Outcome::NotBuiltYet(_)
+                    | Outcome::KnownFailure(_)
             )
         };
         self.errors.is_empty()
@@ -61,15 +92,66 @@ impl Results {
     }
 }
 
-/// Runs `entries` on `rigs`, `jobs` at a time. `progress` is called after each.
+/// Runs `entries` on `rigs` as `plan` says. `progress` is called after each.
 pub fn run(
     entries: &[Entry],
     rigs: &[Rig],
-    jobs: usize,
-    divergences: &[Divergence],
+    plan: Plan,
+    lists: &Lists,
     progress: &(dyn Fn(usize, usize, &Run) + Sync),
 ) -> Results {
-    let mut results = Results::default();
+    let started = Instant::now();
+    let mut results = Results {
+        order_seed: plan.seed,
+        ..Results::default()
+    };
+    let workshops = open(rigs, &mut results);
+    // Scenario by scenario, not rig by rig: then the rigs share the machine's load evenly.
+    let mut pairs: Vec<(&Entry, &Workshop)> = shuffled(entries, plan.seed)
+        .into_iter()
+        .flat_map(|entry| workshops.iter().map(move |workshop| (entry, workshop)))
+        .collect();
+    run_pairs(&pairs, plan.jobs, lists, progress, &mut results);
+    if plan.second_look {
+        let failed: BTreeMap<(String, Rig), String> = results
+            .runs
+            .iter()
+            .filter_map(|run| match &run.outcome {
+                Outcome::Fail(why) => Some(((run.id.clone(), run.rig), why.clone())),
+                _ => None,
+            })
+            .collect();
+        let key = |run: &Run| (run.id.clone(), run.rig);
+        results.runs.retain(|run| !failed.contains_key(&key(run)));
+        pairs.retain(|(entry, workshop)| {
+            failed.contains_key(&(entry.id.clone(), workshop.engine().rig()))
+        });
+        run_pairs(&pairs, 1, lists, progress, &mut results);
+        for run in &mut results.runs {
+            if let (Outcome::Pass, Some(why)) = (&run.outcome, failed.get(&key(run))) {
+                run.outcome = Outcome::Unsteady(why.clone());
+            }
+        }
+    }
+    results
+        .runs
+        .sort_by(|a, b| (&a.id, a.rig).cmp(&(&b.id, b.rig)));
+    for workshop in &workshops {
+        let rig = workshop.engine().rig();
+        results.errors.extend(
+            workshop
+                .leaks()
+                .into_iter()
+                .map(|leak| format!("the {rig} rig leaked: {leak}")),
+        );
+    }
+    results.stale = stale(lists, &results.runs);
+    results.elapsed = started.elapsed();
+    results
+}
+
+/// Opens the rigs and notes those that this host does not have.
+fn open(rigs: &[Rig], results: &mut Results) -> Vec<Workshop> {
     let mut workshops = Vec::new();
     for rig in rigs {
         match Workshop::open(*rig) {
@@ -83,11 +165,16 @@ pub fn run(
                 .push(format!("the {rig} rig does not work: {error:#}")),
         }
     }
-    // Scenario by scenario, not rig by rig: then the rigs share the machine's load evenly.
-    let pairs: Vec<(&Entry, &Workshop)> = entries
-        .iter()
-        .flat_map(|entry| workshops.iter().map(move |workshop| (entry, workshop)))
-        .collect();
+    workshops
+}
+
+fn run_pairs(
+    pairs: &[(&Entry, &Workshop)],
+    jobs: usize,
+    lists: &Lists,
+    progress: &(dyn Fn(usize, usize, &Run) + Sync),
+    results: &mut Results,
+) {
     let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let (runs, errors) = (Mutex::new(Vec::new()), Mutex::new(Vec::new()));
     std::thread::scope(|scope| {
@@ -95,7 +182,7 @@ pub fn run(
             scope.spawn(|| {
                 while let Some((entry, workshop)) = pairs.get(next.fetch_add(1, Ordering::Relaxed))
                 {
-                    match run_one(entry, workshop, divergences) {
+                    match run_one(entry, workshop, lists) {
                         Ok(run) => {
                             progress(done.fetch_add(1, Ordering::Relaxed) + 1, pairs.len(), &run);
                             lock(&runs).push(run);
@@ -110,41 +197,41 @@ pub fn run(
             });
         }
     });
-    results.runs = std::mem::take(&mut *lock(&runs));
-    results
-        .runs
-        .sort_by(|a, b| (&a.id, a.rig).cmp(&(&b.id, b.rig)));
+    results.runs.append(&mut lock(&runs));
     results.errors.append(&mut lock(&errors));
-    for workshop in &workshops {
-        let rig = workshop.engine().rig();
-        results.errors.extend(
-            workshop
-                .leaks()
-                .into_iter()
-                .map(|leak| format!("the {rig} rig leaked: {leak}")),
-        );
-    }
-    results.stale = stale(divergences, &results.runs);
-    results
 }
 
-/// Runs one scenario on one engine and judges it with the list of divergences.
+/// The entries in an order that depends on `seed` alone. A scenario that needs another one to have run before it
+/// fails sooner or later, and the seed brings that order back.
+fn shuffled(entries: &[Entry], seed: u64) -> Vec<&Entry> {
+    // SplitMix64 (Steele, Lea, Flood 2014): a few lines, and the order must never change with a library's version.
+    let mut state = seed;
+    let mut next = || {
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = state;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    };
+    let mut keyed: Vec<(u64, &Entry)> = entries.iter().map(|entry| (next(), entry)).collect();
+    keyed.sort_by_key(|(key, _)| *key);
+    keyed.into_iter().map(|(_, entry)| entry).collect()
+}
+
+/// Runs one scenario on one engine and judges it with the lists.
 ///
 /// # Errors
 /// As [`Workshop::run`].
-pub fn run_one(
-    entry: &Entry,
-    workshop: &Workshop,
-    divergences: &[Divergence],
-) -> anyhow::Result<Run> {
+pub fn run_one(entry: &Entry, workshop: &Workshop, lists: &Lists) -> anyhow::Result<Run> {
     let started = Instant::now();
     let rig = workshop.engine().rig();
     let (mut outcome, _) = workshop.run(entry)?;
-    if let (Outcome::Fail(_), Some(entry)) = (
-        &outcome,
-        divergence::explaining(divergences, &entry.id, rig),
-    ) {
-        outcome = Outcome::Explained(entry.id.clone());
+    if let Outcome::Fail(_) = &outcome {
+        if let Some(entry) = divergence::explaining(&lists.divergences, &entry.id, rig) {
+            outcome = Outcome::Explained(entry.id.clone());
+        } else if let Some(entry) = known::entry(&lists.known_failures, &entry.id, rig) {
+            outcome = Outcome::KnownFailure(entry.what.clone());
+        }
     }
     Ok(Run {
         id: entry.id.clone(),
@@ -157,14 +244,20 @@ pub fn run_one(
     })
 }
 
-/// Divergences whose scenario passed on a rig that they name.
-pub fn stale(divergences: &[Divergence], runs: &[Run]) -> Vec<String> {
+/// Entries of the lists whose scenario passed on a rig that they name.
+pub fn stale(lists: &Lists, runs: &[Run]) -> Vec<String> {
     let passed = runs.iter().filter(|run| run.outcome == Outcome::Pass);
     let found = passed.filter_map(|run| {
-        let entry = divergence::explaining(divergences, &run.id, run.rig)?;
+        if let Some(entry) = divergence::explaining(&lists.divergences, &run.id, run.rig) {
+            return Some(format!(
+                "divergence {} is stale: {} passes on {}",
+                entry.id, run.id, run.rig
+            ));
+        }
+        known::entry(&lists.known_failures, &run.id, run.rig)?;
         Some(format!(
-            "divergence {} is stale: {} passes on {}",
-            entry.id, run.id, run.rig
+            "the known failure is none any more: {} passes on {}",
+            run.id, run.rig
         ))
     });
     found.collect()
@@ -209,12 +302,14 @@ mod tests {
     }
 
     #[test]
-    fn only_passes_and_explained_failures_are_well() {
+    fn what_nobody_knew_of_is_not_well() {
         for (outcome, well) in [
             (Outcome::Pass, true),
             (Outcome::Explained("x".into()), true),
             (Outcome::Fail(String::new()), false),
-            (Outcome::NotBuiltYet(String::new()), false),
+            (Outcome::NotBuiltYet(String::new()), true),
+            (Outcome::KnownFailure(String::new()), true),
+            (Outcome::Unsteady(String::new()), false),
         ] {
             let results = Results {
                 runs: vec![a_run(outcome.clone())],
@@ -226,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn a_divergence_that_passes_is_stale() {
+    fn an_entry_that_passes_is_stale() {
         let entry = Divergence {
             id: "d".into(),
             what: "w".into(),
@@ -235,16 +330,45 @@ mod tests {
             rigs: vec!["api".into()],
             host: None,
         };
-        assert_eq!(
-            stale(std::slice::from_ref(&entry), &[a_run(Outcome::Pass)]).len(),
-            1
-        );
-        assert!(
-            stale(
-                std::slice::from_ref(&entry),
-                &[a_run(Outcome::Explained("d".into()))]
-            )
-            .is_empty()
-        );
+        let lists = Lists {
+            divergences: vec![entry],
+            known_failures: vec![KnownFailure {
+                scenario: "t/p/k".into(),
+                rigs: vec!["api".into()],
+                what: "w".into(),
+            }],
+        };
+        let known = |outcome| Run {
+            id: "t/p/k".into(),
+            ..a_run(outcome)
+        };
+        assert_eq!(stale(&lists, &[a_run(Outcome::Pass)]).len(), 1);
+        assert!(stale(&lists, &[a_run(Outcome::Explained("d".into()))]).is_empty());
+        assert_eq!(stale(&lists, &[known(Outcome::Pass)]).len(), 1);
+        assert!(stale(&lists, &[known(Outcome::KnownFailure("w".into()))]).is_empty());
+    }
+
+    #[test]
+    fn a_seed_is_an_order_that_loses_nothing() {
+        let page = "# P\n".to_owned()
+            + &(0..40)
+                .map(|number| format!("\n## S{number}\n\n```console\n$ true\n```\n"))
+                .collect::<String>();
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::create_dir(directory.path().join("t")).unwrap();
+        std::fs::write(directory.path().join("t/p.md"), page).unwrap();
+        let entries = crate::catalogue::read(directory.path()).unwrap();
+        let order = |seed| -> Vec<&str> {
+            shuffled(&entries, seed)
+                .iter()
+                .map(|entry| entry.id.as_str())
+                .collect()
+        };
+        assert_eq!(order(7), order(7));
+        assert_ne!(order(7), order(8));
+        let mut sorted = order(7);
+        sorted.sort_unstable();
+        sorted.dedup();
+        assert_eq!(sorted.len(), 40);
     }
 }

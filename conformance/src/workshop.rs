@@ -7,31 +7,23 @@ use rig::{Engine, Rig, Unavailable};
 use transcript::{Environment, Options};
 
 use crate::catalogue::Entry;
+use crate::helpers::Helpers;
+use crate::holdings::Holding;
 
-/// `wait-until VALUE COMMAND…`: scenarios wait for a state with it and never for a time to pass.
-const WAIT_UNTIL: &str = r#"#!/bin/bash
-# wait-until VALUE COMMAND...: runs the command until its output is VALUE, at most 20 seconds.
-value=$1; shift
-deadline=$((SECONDS + 20))
-while true; do
-    output=$("$@" 2>&1)
-    [ "$output" = "$value" ] && exit 0
-    if [ $SECONDS -ge $deadline ]; then
-        echo "wait-until: still \`$output\`, not \`$value\`, after 20 seconds" >&2
-        exit 1
-    fi
-    sleep 0.02
-done
-"#;
-
-/// The words with which an engine or a client says that a part of it is not there yet.
-const NOT_BUILT_YET: &str = "not built yet";
+/// The words with which an engine or a client says that a part of it is not there yet: ours, and Docker's client's for
+/// commands and flags that it does not know.
+const NOT_BUILT_YET: [&str; 4] = [
+    "not built yet",
+    "is not a docker command",
+    "unknown flag: ",
+    "unknown shorthand flag: ",
+];
 
 /// An engine with what scenarios need beside it.
 #[derive(Debug)]
 pub struct Workshop {
     engine: Engine,
-    helpers: tempfile::TempDir,
+    helpers: Helpers,
     baseline: Option<rig::leaks::Footprint>,
 }
 
@@ -46,6 +38,10 @@ pub enum Outcome {
     NotBuiltYet(String),
     /// It fails, and `divergence.toml` says why that is meant: the entry's id.
     Explained(String),
+    /// It fails, and `known-failures.toml` says what is wrong.
+    KnownFailure(String),
+    /// It failed at the first look and passed at the second; the text shows the failure.
+    Unsteady(String),
     /// It was not run, with the reason.
     Skipped(String),
 }
@@ -56,17 +52,17 @@ impl Workshop {
     /// # Errors
     /// As [`Rig::open`].
     pub fn open(rig: Rig) -> Result<Workshop, Unavailable> {
-        let engine = rig.open()?;
-        let helpers = tempfile::Builder::new()
-            .prefix("conformance-")
-            .tempdir()
-            .context("making a directory for helpers")?;
-        let helper = helpers.path().join("wait-until");
-        std::fs::write(&helper, WAIT_UNTIL).context("writing wait-until")?;
-        make_executable(&helper).context("writing wait-until")?;
+        Workshop::on_engine(rig.open()?)
+    }
+
+    /// The same for an engine that runs already.
+    ///
+    /// # Errors
+    /// When a helper or the first container does not start.
+    pub fn on_engine(engine: Engine) -> Result<Workshop, Unavailable> {
         let mut workshop = Workshop {
             engine,
-            helpers,
+            helpers: Helpers::start()?,
             baseline: None,
         };
         if let Some(daemon) = workshop.engine.daemon() {
@@ -109,15 +105,18 @@ impl Workshop {
     ) -> anyhow::Result<(Outcome, Option<transcript::ScenarioReport>)> {
         self.remove(entry)?;
         let home = tempfile::Builder::new().prefix("conf-home-").tempdir()?;
+        self.helpers.furnish(home.path())?;
         let mut environment = Environment::new(home.path());
         environment.path_first = vec![
             self.engine.tools().to_owned(),
             self.helpers.path().to_owned(),
         ];
-        environment.variables = self.engine.variables().into_iter().collect();
+        let variables = self.engine.variables().into_iter();
+        environment.variables = variables.chain(self.helpers.variables()).collect();
         let options = Options {
             timeout: Duration::from_secs(30),
             rig: Some(self.engine.rig().name().to_owned()),
+            helpers: self.helpers.names(),
         };
         let report =
             transcript::run_scenario(&entry.page.name, entry.scenario(), &environment, &options)?;
@@ -135,13 +134,8 @@ impl Workshop {
         if let Some(reason) = report.skipped() {
             return Outcome::Skipped(reason.to_owned());
         }
-        // Only the engine's or client's own words count, and only where the scenario failed by them.
-        let said = report
-            .failures()
-            .flat_map(|step| &step.output)
-            .find(|line| line.to_lowercase().contains(NOT_BUILT_YET));
-        if let Some(line) = said {
-            return Outcome::NotBuiltYet(line.clone());
+        if let Some(line) = report.failures().next().and_then(not_built_yet) {
+            return Outcome::NotBuiltYet(line.to_owned());
         }
         let mut text = report.describe();
         if !left.is_empty() {
@@ -166,21 +160,10 @@ impl Workshop {
             return Ok(Vec::new());
         }
         let mut removed = Vec::new();
-        for (id, names) in self.engine.containers()? {
-            if let Some(name) = names.iter().find(|name| entry.names.contains(*name)) {
-                self.engine
-                    .request("DELETE", &format!("/containers/{id}?force=1&v=1"), None)?;
-                removed.push(format!("container {name}"));
-            }
-        }
-        for image in self.engine.image_names()? {
-            let repository = image
-                .rsplit_once(':')
-                .map_or(image.as_str(), |(repository, _)| repository);
-            if entry.names.contains(repository) {
-                self.engine
-                    .request("DELETE", &format!("/images/{image}?force=1"), None)?;
-                removed.push(format!("image {image}"));
+        for holding in Holding::ALL {
+            for (path, name) in holding.named(&self.engine, &entry.names)? {
+                self.engine.request("DELETE", &path, None)?;
+                removed.push(format!("{} {name}", holding.word()));
             }
         }
         Ok(removed)
@@ -196,7 +179,15 @@ impl Workshop {
     }
 }
 
-fn make_executable(path: &std::path::Path) -> std::io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755))
+/// The line in which a failed step says that something is not built yet. Only the engine's or client's own words
+/// count, and only where Docker did not say the same.
+fn not_built_yet(step: &transcript::StepReport) -> Option<&str> {
+    let says = |line: &str| {
+        NOT_BUILT_YET
+            .iter()
+            .any(|words| line.to_lowercase().contains(words))
+    };
+    let expected = step.step.expected.iter().any(|line| says(line));
+    let mut lines = step.output.iter().map(String::as_str);
+    lines.find(|line| !expected && says(line))
 }

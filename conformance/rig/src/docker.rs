@@ -46,6 +46,26 @@ pub fn docker_socket() -> Result<PathBuf, String> {
     }
 }
 
+/// Whether an engine answers at `socket`.
+///
+/// # Errors
+/// A sentence that names the socket and says what happened there.
+pub fn answers(socket: &std::path::Path) -> Result<(), String> {
+    match request(socket, "GET", "/version", None) {
+        Ok(response) if response.status == 200 => Ok(()),
+        Ok(response) => Err(format!(
+            "no engine here: status {} at {}",
+            response.status,
+            socket.display()
+        )),
+        Err(error) => Err(format!(
+            "no engine here: {} at {}",
+            error.root_cause(),
+            socket.display()
+        )),
+    }
+}
+
 /// The stock `docker` client, the first on `PATH`.
 ///
 /// # Errors

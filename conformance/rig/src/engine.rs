@@ -1,4 +1,7 @@
-//! The three rigs, and an engine that one of them gave.
+//! The rigs, and an engine that one of them gave.
+//!
+//! Three rigs are built in. Any other engine with a Docker socket is a rig by configuration: `NAME=unix:///SOCKET`
+//! wherever a rig's name is taken, for example `podman=unix:///run/podman/podman.sock`.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -21,10 +24,24 @@ pub enum Rig {
     Api,
     /// The drydock CLI and a Drydock daemon.
     Drydock,
+    /// The docker CLI and some other engine with a Docker socket.
+    Other(Other),
+}
+
+/// An engine that is known by its name and socket only.
+///
+/// The texts live as long as the process: a rig is a small value that is copied into every result, and a process
+/// reads a handful of them, from its command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Other {
+    /// How reports call it.
+    pub name: &'static str,
+    /// The path of its unix socket.
+    pub socket: &'static str,
 }
 
 impl Rig {
-    /// All rigs, the reference first.
+    /// The rigs that are built in, the reference first.
     pub const ALL: [Rig; 3] = [Rig::Docker, Rig::Api, Rig::Drydock];
 
     /// The name that users type.
@@ -33,6 +50,7 @@ impl Rig {
             Rig::Docker => "docker",
             Rig::Api => "api",
             Rig::Drydock => "drydock",
+            Rig::Other(other) => other.name,
         }
     }
 
@@ -43,7 +61,15 @@ impl Rig {
     /// [`Unavailable::Failed`] when it should have worked; then a test fails.
     pub fn open(self) -> Result<Engine, Unavailable> {
         match self {
-            Rig::Docker => Engine::docker(),
+            Rig::Docker => {
+                let socket = docker::docker_socket().map_err(Unavailable::NotHere)?;
+                Engine::of_someone_else(self, socket)
+            }
+            Rig::Other(other) => {
+                let socket = PathBuf::from(other.socket);
+                docker::answers(&socket).map_err(Unavailable::NotHere)?;
+                Engine::of_someone_else(self, socket)
+            }
             Rig::Api | Rig::Drydock => {
                 let daemon = Daemon::start(DaemonOptions::default())?;
                 Engine::on_daemon(self, Arc::new(daemon))
@@ -59,6 +85,9 @@ impl Rig {
                 .or_else(|| docker::docker_client().err()),
             Rig::Api => Daemon::missing().or_else(|| docker::docker_client().err()),
             Rig::Drydock => Daemon::missing(),
+            Rig::Other(other) => docker::answers(Path::new(other.socket))
+                .err()
+                .or_else(|| docker::docker_client().err()),
         }
     }
 }
@@ -74,7 +103,36 @@ impl FromStr for Rig {
 
     fn from_str(text: &str) -> Result<Rig, String> {
         let found = Rig::ALL.into_iter().find(|rig| rig.name() == text);
-        found.ok_or_else(|| format!("`{text}` is not a rig; there are docker, api and drydock"))
+        found.map_or_else(|| other(text), Ok)
+    }
+}
+
+/// Reads `NAME=unix:///SOCKET`.
+fn other(text: &str) -> Result<Rig, String> {
+    let Some((name, host)) = text.split_once('=') else {
+        return Err(format!(
+            "`{text}` is not a rig; there are docker, api and drydock\nhint: another engine is `NAME=unix:///PATH/TO/SOCKET`"
+        ));
+    };
+    let is_name = |name: &str| {
+        !name.is_empty()
+            && name
+                .bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+    };
+    if !is_name(name) || Rig::ALL.iter().any(|rig| rig.name() == name) {
+        return Err(format!(
+            "`{name}` cannot be the name of another engine: lower-case letters, digits and `-`, and none of docker, api and drydock"
+        ));
+    }
+    match host.strip_prefix("unix://") {
+        Some(socket) if socket.starts_with('/') => Ok(Rig::Other(Other {
+            name: name.to_owned().leak(),
+            socket: socket.to_owned().leak(),
+        })),
+        _ => Err(format!(
+            "`{host}` is not the address of an engine: unix:///PATH/TO/SOCKET"
+        )),
     }
 }
 
@@ -115,18 +173,18 @@ pub struct Engine {
 }
 
 impl Engine {
-    fn docker() -> Result<Engine, Unavailable> {
-        let socket = docker::docker_socket().map_err(Unavailable::NotHere)?;
+    /// An engine that was there before the test and belongs to someone else.
+    fn of_someone_else(rig: Rig, socket: PathBuf) -> Result<Engine, Unavailable> {
         let client = docker::docker_client().map_err(Unavailable::NotHere)?;
         let engine = Engine {
-            rig: Rig::Docker,
+            rig,
             socket,
             tools: tools(&[("docker", &client)])?,
             daemon: None,
         };
         if !engine.has_image("busybox:latest")? {
             // The engine's own client makes the image; it works on every engine that can import one.
-            binary::bootstrap_busybox(engine.socket())?;
+            binary::bootstrap_busybox(&binary::drydock_binary()?, engine.socket())?;
         }
         Ok(engine)
     }
@@ -136,12 +194,10 @@ impl Engine {
     /// # Errors
     /// As [`Rig::open`].
     pub fn on_daemon(rig: Rig, daemon: Arc<Daemon>) -> Result<Engine, Unavailable> {
-        let drydock = binary::drydock_binary()?;
+        let drydock = daemon.program()?;
         let client = match rig {
-            Rig::Docker => {
-                return Err(
-                    anyhow::anyhow!("the docker rig needs a Docker, not a Drydock daemon").into(),
-                );
+            Rig::Docker | Rig::Other(_) => {
+                return Err(anyhow::anyhow!("the {rig} rig is no Drydock daemon").into());
             }
             Rig::Api => docker::docker_client().map_err(Unavailable::NotHere)?,
             Rig::Drydock => drydock.clone(),
@@ -302,6 +358,34 @@ mod tests {
             assert_eq!(rig.name().parse(), Ok(rig));
         }
         assert!("podman".parse::<Rig>().is_err());
+    }
+
+    #[test]
+    fn another_engine_is_a_name_and_a_socket() {
+        let rig: Rig = "podman=unix:///run/p.sock".parse().unwrap();
+        assert_eq!(rig.name(), "podman");
+        assert_eq!(
+            rig,
+            Rig::Other(Other {
+                name: "podman",
+                socket: "/run/p.sock"
+            })
+        );
+        for wrong in [
+            "podman=",
+            "podman=tcp://x",
+            "podman=unix://relative",
+            "docker=unix:///x",
+            "Pod man=unix:///x",
+            "=unix:///x",
+        ] {
+            assert!(wrong.parse::<Rig>().is_err(), "{wrong}");
+        }
+        let missing = "nobody=unix:///nonexistent/socket"
+            .parse::<Rig>()
+            .unwrap()
+            .missing();
+        assert!(missing.is_some_and(|reason| reason.contains("/nonexistent/socket")));
     }
 
     #[test]

@@ -8,6 +8,7 @@
 //! | `docker` | docker CLI | dockerd, the reference |
 //! | `api` | docker CLI | drydock daemon |
 //! | `drydock` | drydock CLI, called by the name `docker` | drydock daemon |
+//! | `NAME=unix:///SOCKET` | docker CLI | whatever answers there |
 //!
 //! A Docker is found by `CONFORMANCE_DOCKER_HOST`, then at `/var/run/docker.sock`. It belongs to someone else:
 //! what tests make there has names that begin with `conf-`. A Drydock daemon is started for the test, with its
@@ -33,8 +34,8 @@ mod netlink;
 mod processes;
 mod subnet;
 
-pub use binary::drydock_binary;
+pub use binary::{drydock_binary, drydock_with_defects};
 pub use daemon::{Daemon, DaemonOptions};
 pub use docker::{docker_client, docker_socket};
-pub use engine::{Engine, Rig, Unavailable};
+pub use engine::{Engine, Other, Rig, Unavailable};
 pub use http::{Response, request};

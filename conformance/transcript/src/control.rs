@@ -14,6 +14,9 @@ pub struct Control {
     pub skip: Option<String>,
     /// `only="api,drydock"`: the block runs on these rigs and is skipped on the others. Empty: on all.
     pub only: Vec<String>,
+    /// `needs="registry,compose"`: the block needs these helpers beside the engine, and is skipped where the caller
+    /// has not got them. The caller defines the names.
+    pub needs: Vec<String>,
     /// `terminal`: commands get a pseudo-terminal as standard input, output and error.
     pub terminal: bool,
     /// `await="/ # " type="exit\r"`, any number of pairs: what a person would type, and after what they
@@ -59,12 +62,8 @@ impl Control {
                             .ok_or("`skip` needs a reason")?,
                     );
                 }
-                "only" => {
-                    control.only = text()?
-                        .split(',')
-                        .map(|rig| rig.trim().to_owned())
-                        .collect()
-                }
+                "only" => control.only = list(&text()?),
+                "needs" => control.needs = list(&text()?),
                 "terminal" if value.is_none() => control.terminal = true,
                 "await" => awaited = Some(text()?),
                 "type" => {
@@ -83,6 +82,11 @@ impl Control {
             None => Ok(control),
         }
     }
+}
+
+/// Splits `a, b` into its words.
+fn list(text: &str) -> Vec<String> {
+    text.split(',').map(|word| word.trim().to_owned()).collect()
 }
 
 /// Splits `a=b c="d e" f` into keys and values; quoted values know `\"`, `\\`, `\r`, `\n`, `\t`, `\e` and `\xHH`.

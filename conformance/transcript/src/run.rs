@@ -18,6 +18,8 @@ pub struct Options {
     pub timeout: Duration,
     /// The name that `only="…"` of a block is compared with. Nothing: such blocks run everywhere.
     pub rig: Option<String>,
+    /// The helpers that `needs="…"` of a block is compared with.
+    pub helpers: Vec<String>,
 }
 
 impl Default for Options {
@@ -25,6 +27,7 @@ impl Default for Options {
         Options {
             timeout: Duration::from_secs(30),
             rig: None,
+            helpers: Vec::new(),
         }
     }
 }
@@ -225,6 +228,16 @@ fn run_block(
 fn skip_reason(block: &Block, options: &Options) -> Option<String> {
     if let Some(reason) = &block.control.skip {
         return Some(reason.clone());
+    }
+    let missing: Vec<&str> = block
+        .control
+        .needs
+        .iter()
+        .filter(|need| !options.helpers.contains(need))
+        .map(String::as_str)
+        .collect();
+    if !missing.is_empty() {
+        return Some(format!("this host has no {}", missing.join(" and no ")));
     }
     let rig = options.rig.as_ref()?;
     let only = &block.control.only;

@@ -13,6 +13,7 @@ fn run_as(text: &str, rig: &str) -> ScenarioReport {
     let options = Options {
         timeout: Duration::from_secs(10),
         rig: Some(rig.into()),
+        helpers: vec!["registry".into()],
     };
     run_page(&page, &Environment::new(directory.path()), &options)
         .unwrap()
@@ -98,4 +99,14 @@ fn a_dialogue_on_a_terminal() {
     let text =
         failure("<!-- transcript: await=\"never\" type=\"x\" -->\n```console\n$ true\n```\n");
     assert!(text.contains("\"never\" never came"), "{text}");
+}
+
+#[test]
+fn a_block_whose_helper_is_missing_is_skipped_and_says_which() {
+    let page = |needs: &str| {
+        format!("<!-- transcript: needs={needs} -->\n```console\n$ false\n? 1\n```\n")
+    };
+    let report = run(&page("registry,compose"));
+    assert_eq!(report.skipped(), Some("this host has no compose"));
+    assert!(run(&page("registry")).passed());
 }
