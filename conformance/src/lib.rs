@@ -1,8 +1,12 @@
 //! The conformance suite: scenarios that are true on real Docker, run on every engine.
 //!
 //! * [`catalogue`] finds the scenarios in `scenarios/TOPIC/*.md` and holds them to the house rules;
-//! * [`workshop`] opens the engines and runs one scenario on one of them, from clean to clean;
-//! * [`suite`] runs many, in parallel, and judges each with [`divergence`]'s list at hand;
+//! * [`workshop`] opens the engines and runs one scenario on one of them, from clean to clean, with [`helpers`] beside
+//!   it; [`holdings`] finds what a scenario left;
+//! * [`suite`] runs many, in random order and in parallel, and judges each with the lists at hand: [`divergence`] for
+//!   what is meant, [`known`] for what is wrong and known;
+//! * [`claims`] are the statements of the notes, each tied to scenarios that show whether it is true; [`recorded`] is
+//!   what real Docker said, kept;
 //! * [`report`] draws the matrix and writes JSON and Markdown.
 //!
 //! Real Docker is the teacher: a scenario is written by looking at it there, and an expectation is never bent
@@ -10,7 +14,13 @@
 //! has become untrue is an error.
 
 pub mod catalogue;
+pub mod claims;
+pub mod defects;
 pub mod divergence;
+pub mod helpers;
+pub mod holdings;
+pub mod known;
+pub mod recorded;
 pub mod report;
 pub mod suite;
 pub mod workshop;

@@ -1,7 +1,7 @@
 //! `conformance`: runs the scenarios on the rigs and prints a matrix.
 //!
-//! The matrix goes to standard output, failures and progress to standard error. Exit status: 0 when everything
-//! passed or is explained by `divergence.toml`, 1 otherwise, 2 for a wrong command line.
+//! The matrix goes to standard output, failures and progress to standard error. Exit status: 0 when nothing happened
+//! that nobody knew of (see [`conformance::suite::Results::all_well`]), 1 otherwise, 2 for a wrong command line.
 
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
@@ -10,9 +10,10 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use conformance::catalogue::{self, Entry};
-use conformance::suite::Run;
+use conformance::claims::Shown;
+use conformance::suite::{Lists, Plan, Run};
 use conformance::workshop::Workshop;
-use conformance::{divergence, report, suite};
+use conformance::{claims, divergence, known, recorded, report, suite};
 use rig::Rig;
 
 fn main() -> ExitCode {
@@ -20,6 +21,8 @@ fn main() -> ExitCode {
     let result = match matches.subcommand() {
         Some(("list", matches)) => list(matches),
         Some(("update", matches)) => update(matches),
+        Some(("claims", matches)) => claims::command::run(matches),
+        Some(("defects", matches)) => conformance::defects::run(matches),
         Some((_, matches)) => run(matches),
         None => Ok(ExitCode::from(2)),
     };
@@ -61,12 +64,17 @@ fn command() -> Command {
                 .about("Run scenarios and print a matrix of topics and rigs")
                 .arg(list("rig", "Rigs to run on").value_name("RIG").default_value("docker,api,drydock").value_parser(|text: &str| text.parse::<Rig>()))
                 .args(&choice)
-                .arg(Arg::new("jobs").long("jobs").value_name("N").value_parser(clap::value_parser!(u16).range(1..)).help("Scenarios at a time [default: number of processors]"))
+                .arg(Arg::new("jobs").long("jobs").value_name("N").value_parser(clap::value_parser!(u16).range(1..)).help("Scenarios at a time [default: twice the number of processors]"))
+                .arg(Arg::new("seed").long("seed").value_name("N").value_parser(clap::value_parser!(u64)).help("Run in the order of this seed [default: a new one, which is printed]"))
+                .arg(Arg::new("second-look").long("second-look").action(ArgAction::SetTrue).help("Run once more what failed; what passes then is `unsteady`, which is no pass"))
                 .arg(path("json", "Write all results to this file as JSON"))
                 .arg(path("markdown", "Write the matrix and the failures to this file as Markdown"))
+                .arg(Arg::new("record").long("record").action(ArgAction::SetTrue).help("Keep what real Docker printed in recorded/"))
                 .arg(path("divergence", "The list of intended differences")),
         )
         .subcommand(Command::new("list").about("List the scenarios").args(&choice))
+        .subcommand(claims::command::command())
+        .subcommand(conformance::defects::command())
         .subcommand(
             Command::new("update")
                 .about("Write what real Docker says into failing scenarios (look at the difference before keeping it)")
@@ -79,10 +87,14 @@ fn entries(matches: &ArgMatches) -> anyhow::Result<Vec<Entry>> {
         .get_one::<PathBuf>("scenarios")
         .cloned()
         .unwrap_or_else(catalogue::usual_directory);
-    let topics: Vec<&String> = matches.get_many("topic").into_iter().flatten().collect();
+    let topics: Vec<&str> = matches
+        .get_many::<String>("topic")
+        .into_iter()
+        .flatten()
+        .map(String::as_str)
+        .collect();
     let filter = matches.get_one::<String>("filter");
-    let mut entries = catalogue::read(&directory)?;
-    entries.retain(|entry| topics.is_empty() || topics.iter().any(|topic| **topic == entry.topic));
+    let mut entries = catalogue::read_topics(&directory, &topics)?;
     entries.retain(|entry| filter.is_none_or(|text| entry.id.contains(text)));
     anyhow::ensure!(
         !entries.is_empty(),
@@ -113,11 +125,28 @@ fn run(matches: &ArgMatches) -> anyhow::Result<ExitCode> {
         .get_one::<PathBuf>("divergence")
         .cloned()
         .unwrap_or_else(|| catalogue::usual_directory().with_file_name("divergence.toml"));
-    let divergences = divergence::read(&list)?;
-    let jobs = matches
-        .get_one::<u16>("jobs")
-        .map_or_else(processors, |jobs| usize::from(*jobs));
-    let results = suite::run(&entries, &rigs, jobs, &divergences, &progress);
+    let lists = Lists {
+        known_failures: known::read(&list.with_file_name("known-failures.toml"))?,
+        divergences: divergence::read(&list)?,
+    };
+    let plan = Plan {
+        // A scenario mostly waits for an engine; with one at a time for each processor, so would the processors.
+        jobs: matches
+            .get_one::<u16>("jobs")
+            .map_or_else(|| processors() * 2, |jobs| usize::from(*jobs)),
+        seed: matches.get_one("seed").copied().unwrap_or_else(new_seed),
+        second_look: matches.get_flag("second-look"),
+    };
+    eprintln!(
+        "{} scenarios, in the order of --seed {}",
+        entries.len(),
+        plan.seed
+    );
+    let mut results = suite::run(&entries, &rigs, plan, &lists, &progress);
+    results.errors.extend(lost_claims(&results)?);
+    if matches.get_flag("record") {
+        record(&results)?;
+    }
     eprint!(
         "{}{}",
         if std::io::stderr().is_terminal() {
@@ -143,6 +172,33 @@ fn run(matches: &ArgMatches) -> anyhow::Result<ExitCode> {
     })
 }
 
+/// Claims that this run takes the evidence from: a scenario of theirs did not pass on the reference.
+fn lost_claims(results: &suite::Results) -> anyhow::Result<Vec<String>> {
+    let ledger = claims::read(&claims::usual_path())?;
+    let lost = claims::shown(&ledger, &results.runs)
+        .into_iter()
+        .filter(|(_, shown)| *shown == Shown::No);
+    Ok(lost
+        .map(|(claim, _)| format!("the claim {} is without evidence on Docker", claim.id))
+        .collect())
+}
+
+/// Keeps what the reference printed.
+fn record(results: &suite::Results) -> anyhow::Result<()> {
+    let version = results
+        .versions
+        .get(&Rig::Docker)
+        .context("nothing to record: the docker rig did not run")?;
+    let today = std::process::Command::new("date")
+        .args(["-u", "+%F"])
+        .output()
+        .context("asking date(1) for the day")?;
+    let suite = catalogue::read(&catalogue::usual_directory())?;
+    let today = String::from_utf8_lossy(&today.stdout).trim().to_owned();
+    let directory = recorded::usual_directory();
+    recorded::write(&directory, &results.recordings, &suite, version, &today)
+}
+
 /// One line that is written over again and again; nothing where no person looks.
 fn progress(done: usize, all: usize, run: &Run) {
     if std::io::stderr().is_terminal() {
@@ -162,7 +218,7 @@ fn update(matches: &ArgMatches) -> anyhow::Result<ExitCode> {
     for page in entries.chunk_by(|a, b| a.page.name == b.page.name) {
         let mut reports = Vec::new();
         for entry in page {
-            reports.extend(workshop.run(entry)?.1);
+            reports.push(workshop.run(entry)?.1);
         }
         let page = &page[0].page;
         let text = transcript::update::rewritten(page, &reports);
@@ -172,6 +228,12 @@ fn update(matches: &ArgMatches) -> anyhow::Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// A short number that nobody has to copy from a long line.
+fn new_seed() -> u64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    now.map_or(0, |now| u64::from(now.subsec_nanos()) % 100_000)
 }
 
 fn processors() -> usize {

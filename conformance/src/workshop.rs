@@ -99,10 +99,7 @@ impl Workshop {
     ///
     /// # Errors
     /// When the harness itself fails: bash does not start, the engine does not answer.
-    pub fn run(
-        &self,
-        entry: &Entry,
-    ) -> anyhow::Result<(Outcome, Option<transcript::ScenarioReport>)> {
+    pub fn run(&self, entry: &Entry) -> anyhow::Result<(Outcome, transcript::ScenarioReport)> {
         self.remove(entry)?;
         let home = tempfile::Builder::new().prefix("conf-home-").tempdir()?;
         self.helpers.furnish(home.path())?;
@@ -122,7 +119,7 @@ impl Workshop {
             transcript::run_scenario(&entry.page.name, entry.scenario(), &environment, &options)?;
         let left = self.remove(entry)?;
         let outcome = self.judge(entry, &report, &left);
-        Ok((outcome, Some(report)))
+        Ok((outcome, report))
     }
 
     fn judge(
