@@ -1,0 +1,43 @@
+//! Runs a command with a recorder between it and an engine, and prints what the engine answered otherwise than
+//! Docker describes: `record SOCKET [--propose] COMMAND…`.
+
+use std::path::PathBuf;
+use std::process::{Command, ExitCode};
+
+use anyhow::Context;
+
+fn main() -> anyhow::Result<ExitCode> {
+    let mut words = std::env::args_os().skip(1).peekable();
+    let engine = words.next().map(PathBuf::from);
+    let engine = engine.context("usage: record SOCKET [--propose] COMMAND…")?;
+    let propose = words.next_if(|word| word == "--propose").is_some();
+    let program = words
+        .next()
+        .context("usage: record SOCKET [--propose] COMMAND…")?;
+    let recorder = wire::Recorder::start(&engine)?;
+    let host = format!("unix://{}", recorder.socket().display());
+    let status = Command::new(&program)
+        .args(words)
+        .env("DOCKER_HOST", &host)
+        .env("DRYDOCK_HOST", &host)
+        .env("CONFORMANCE_DOCKER_HOST", &host)
+        .env("ENGINE_SOCKET", recorder.socket())
+        .status()
+        .with_context(|| format!("starting {}", program.display()))?;
+    let recording = recorder.finish();
+    let exceptions = wire::Exceptions::docker()?;
+    let report = wire::report(&recording, wire::Description::docker()?, &exceptions);
+    eprintln!("\n{}", report.text());
+    if propose {
+        print!("{}", report.proposal());
+    }
+    for name in report.unneeded.iter().filter(|_| propose) {
+        eprintln!("unneeded: {name}");
+    }
+    let well = status.success() && report.violations.is_empty();
+    Ok(if well {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
