@@ -15,14 +15,14 @@ use anyhow::{Context, bail};
 
 /// `wait-until VALUE COMMAND…`: scenarios wait for a state with it and never for a time to pass.
 const WAIT_UNTIL: &str = r#"#!/bin/bash
-# wait-until VALUE COMMAND...: runs the command until its output is VALUE, at most 20 seconds.
+# wait-until VALUE COMMAND...: runs the command until its output is VALUE, at most $WAIT_UNTIL_SECONDS.
 value=$1; shift
-deadline=$((SECONDS + 20))
+deadline=$((SECONDS + WAIT_UNTIL_SECONDS))
 while true; do
     output=$("$@" 2>&1)
     [ "$output" = "$value" ] && exit 0
     if [ $SECONDS -ge $deadline ]; then
-        echo "wait-until: still \`$output\`, not \`$value\`, after 20 seconds" >&2
+        echo "wait-until: still \`$output\`, not \`$value\`, after $WAIT_UNTIL_SECONDS seconds" >&2
         exit 1
     fi
     sleep 0.02

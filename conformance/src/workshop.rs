@@ -19,11 +19,15 @@ const NOT_BUILT_YET: [&str; 4] = [
     "unknown shorthand flag: ",
 ];
 
+/// How long a scenario waits for something that should happen at once.
+const PATIENCE: Duration = Duration::from_secs(20);
+
 /// An engine with what scenarios need beside it.
 #[derive(Debug)]
 pub struct Workshop {
     engine: Engine,
     helpers: Helpers,
+    patience: Duration,
     baseline: Option<rig::leaks::Footprint>,
 }
 
@@ -63,6 +67,7 @@ impl Workshop {
         let mut workshop = Workshop {
             engine,
             helpers: Helpers::start()?,
+            patience: PATIENCE,
             baseline: None,
         };
         if let Some(daemon) = workshop.engine.daemon() {
@@ -90,6 +95,11 @@ impl Workshop {
         Ok(workshop)
     }
 
+    /// The same with another patience, for an engine of which nothing good is expected.
+    pub fn with_patience(self, patience: Duration) -> Workshop {
+        Workshop { patience, ..self }
+    }
+
     /// The engine.
     pub fn engine(&self) -> &Engine {
         &self.engine
@@ -109,9 +119,14 @@ impl Workshop {
             self.helpers.path().to_owned(),
         ];
         let variables = self.engine.variables().into_iter();
-        environment.variables = variables.chain(self.helpers.variables()).collect();
+        let patience = self.patience.as_secs().to_string();
+        environment.variables = variables
+            .chain(self.helpers.variables())
+            .chain([("WAIT_UNTIL_SECONDS".to_owned(), patience)])
+            .collect();
         let options = Options {
-            timeout: Duration::from_secs(30),
+            // A step that waits in vain ends by itself, and says for what it waited.
+            timeout: self.patience + Duration::from_secs(10),
             rig: Some(self.engine.rig().name().to_owned()),
             helpers: self.helpers.names(),
         };

@@ -23,6 +23,20 @@ fn find() -> anyhow::Result<PathBuf> {
             .canonicalize()
             .with_context(|| format!("DRYDOCK_BINARY is {}", path.display()));
     }
+    build(&[])
+}
+
+/// A drydock with deliberate defects, of which a process has the one that its environment names. It is built into a
+/// directory of its own, so that it is never mistaken for the engine.
+///
+/// # Errors
+/// When the build fails.
+pub fn drydock_with_defects() -> anyhow::Result<PathBuf> {
+    const DIRECTORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/planted-defects");
+    build(&["--features", "planted-defects", "--target-dir", DIRECTORY])
+}
+
+fn build(options: &[&str]) -> anyhow::Result<PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     // Built as the caller was: a measurement is a release build and must not measure a debug engine.
     let profile: &[&str] = if cfg!(debug_assertions) {
@@ -40,6 +54,7 @@ fn find() -> anyhow::Result<PathBuf> {
             "json-render-diagnostics",
         ])
         .args(profile)
+        .args(options)
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .stderr(Stdio::inherit())
         .output()
@@ -55,13 +70,13 @@ fn find() -> anyhow::Result<PathBuf> {
     executable.context("cargo built drydock and did not say where")
 }
 
-/// Makes busybox:latest on the engine at `socket`, with the client's own `image bootstrap`.
+/// Makes busybox:latest on the engine at `socket`, with the `image bootstrap` of this drydock.
 ///
 /// # Errors
 /// When the client says so; its words are in the error.
-pub fn bootstrap_busybox(socket: &Path) -> anyhow::Result<()> {
+pub fn bootstrap_busybox(drydock: &Path, socket: &Path) -> anyhow::Result<()> {
     let host = format!("unix://{}", socket.display());
-    let output = Command::new(drydock_binary()?)
+    let output = Command::new(drydock)
         .args(["image", "bootstrap", "busybox"])
         .env("DRYDOCK_HOST", &host)
         .stdin(Stdio::null())

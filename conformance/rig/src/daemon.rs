@@ -28,6 +28,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// How to start a daemon.
 #[derive(Clone, Debug)]
 pub struct DaemonOptions {
+    /// The program; None for the usual one.
+    pub program: Option<PathBuf>,
     /// Make busybox:latest first.
     pub busybox: bool,
     /// Further arguments of `drydock daemon`.
@@ -39,6 +41,7 @@ pub struct DaemonOptions {
 impl Default for DaemonOptions {
     fn default() -> DaemonOptions {
         DaemonOptions {
+            program: None,
             busybox: true,
             arguments: Vec::new(),
             variables: Vec::new(),
@@ -86,7 +89,7 @@ impl Daemon {
         };
         daemon.launch()?;
         if daemon.options.busybox {
-            binary::bootstrap_busybox(&daemon.socket)?;
+            binary::bootstrap_busybox(&daemon.program()?, &daemon.socket)?;
         }
         Ok(daemon)
     }
@@ -104,7 +107,7 @@ impl Daemon {
             .create(true)
             .append(true)
             .open(self.log_path())?;
-        let child = Command::new(binary::drydock_binary()?)
+        let child = Command::new(self.program()?)
             .arg("daemon")
             .arg("--data-root")
             .arg(self.data_root())
@@ -190,6 +193,17 @@ impl Daemon {
             child.wait()?;
         }
         Ok(())
+    }
+
+    /// The program that runs as the daemon.
+    ///
+    /// # Errors
+    /// As [`binary::drydock_binary`].
+    pub fn program(&self) -> anyhow::Result<PathBuf> {
+        match &self.options.program {
+            Some(program) => Ok(program.clone()),
+            None => binary::drydock_binary(),
+        }
     }
 
     /// The daemon's process id, while it runs.
