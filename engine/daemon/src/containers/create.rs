@@ -33,10 +33,13 @@ pub async fn handle(engine: &Arc<Engine>, mut request: Request) -> Result<Answer
             "config cannot be empty in order to create a container",
         ));
     }
+    // The order is Docker's: what the request says, the image, what depends on either, and the name.
     let wanted = Wanted::read(body)?;
-    let name = given_name(request.query.get("name"))?;
+    let find = |name: &str| engine.containers.find(name).map(drop);
+    validate::host_config(&wanted.host()?, &find)?;
     let image = find_image(engine, &wanted, request.query.get("platform"))?;
     let record = make_record(engine, wanted, &image)?;
+    let name = given_name(request.query.get("name"))?;
     let id = record.id.clone();
     let container = super::container::blocking(|| keep(engine, record, name))?;
     engine
@@ -66,6 +69,7 @@ impl Wanted {
             .filter(|host| !host.is_null())
             .unwrap_or_else(|| json!({}));
         let networking = part(&mut body, "NetworkingConfig").unwrap_or(Value::Null);
+        validate::isolation(&host)?;
         let mut config = shape::CONFIG.with(body);
         for key in ["Cmd", "Entrypoint", "Shell"] {
             request::string_as_list(&mut config, key);
@@ -74,9 +78,10 @@ impl Wanted {
         for key in ["CapAdd", "CapDrop"] {
             request::string_as_list(&mut host_config, key);
         }
-        validate::check_words(&host_config)?;
         serde_json::from_value::<ContainerCreateBody>(config.clone())
             .map_err(|error| request::type_error(&error))?;
+        validate::config(&config)?;
+        validate::check_words(&host_config)?;
         serde_json::from_value::<HostConfig>(host_config.clone())
             .map_err(|error| request::type_error(&error))?;
         let mode = match host_config.get("NetworkMode").and_then(Value::as_str) {
@@ -144,16 +149,11 @@ fn same_platform(platform: &str, image: &Image) -> bool {
 
 fn make_record(engine: &Engine, mut wanted: Wanted, image: &Image) -> Result<Record, Error> {
     let id = names::random_id().map_err(Error::system)?;
-    let health_check = wanted.config.get("Healthcheck").cloned();
     merge_image(&mut wanted.config, image);
-    // Only what the user asks for is refused; the image's health check is kept and not run.
-    let mut checked = wanted.config.clone();
-    checked["Healthcheck"] = health_check.unwrap_or(Value::Null);
-    validate::config(&checked)?;
+    validate::volumes(&wanted.config)?;
     let (path, args) = command(&mut wanted.config)?;
     let host = wanted.host()?;
-    let find = |name: &str| engine.containers.find(name).map(drop);
-    validate::host_config(&host, &find)?;
+    validate::with_image(&host)?;
     fill_host_config(engine, &mut wanted.host_config, &host);
     fill_hostname(&mut wanted.config, &host, &id)?;
     // Read again: with the defaults of the engine in it.

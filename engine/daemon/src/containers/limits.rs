@@ -20,7 +20,14 @@ pub fn check(config: &HostConfig, host: &Host) -> Result<(), Error> {
     memory(config)?;
     processors(config, host)?;
     cpu_sets(config, host)?;
-    not_built(config)?;
+    not_built(config)
+}
+
+/// Checks the score by which the kernel chooses what to kill.
+///
+/// # Errors
+/// 400 with Docker's text.
+pub fn check_score(config: &HostConfig) -> Result<(), Error> {
     if let Some(score) = config
         .oom_score_adj
         .filter(|score| !(-1000..=1000).contains(score))
@@ -29,6 +36,14 @@ pub fn check(config: &HostConfig, host: &Host) -> Result<(), Error> {
             "Invalid value {score}, range for oom score adj is [-1000, 1000]"
         )));
     }
+    Ok(())
+}
+
+/// Checks the size of /dev/shm.
+///
+/// # Errors
+/// 400 with Docker's text.
+pub fn check_shared_memory(config: &HostConfig) -> Result<(), Error> {
     if config.shm_size.unwrap_or(0) < 0 {
         return Err(Error::invalid("SHM size can not be less than 0"));
     }
@@ -223,6 +238,8 @@ mod tests {
     fn text(config: Value) -> String {
         let config = serde_json::from_value(config).unwrap();
         check(&config, &Host { processors: 2 })
+            .and_then(|()| check_shared_memory(&config))
+            .and_then(|()| check_score(&config))
             .map_or_else(|error| error.to_string(), |()| "ok".to_owned())
     }
 

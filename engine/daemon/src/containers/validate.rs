@@ -1,6 +1,7 @@
 //! Checks of a container's `Config` and `HostConfig`, with Docker's statuses and texts.
 //!
-//! Each was asked of a Docker 28.5. What Docker has and we do not yet is refused with 501 and its name, never
+//! Each was asked of a Docker 28.5, and which of two is told first as well: `isolation`, `config`, `check_words`,
+//! `host_config`, then the image, then `with_image`. What Docker has and we do not yet is refused with 501 and its name, never
 //! silently ignored. Nothing has been changed when a check fails.
 
 use std::net::IpAddr;
@@ -16,33 +17,66 @@ use super::{limits, log_options, mounts, security, signals, spec, validate_netwo
 /// # Errors
 /// 400 with Docker's texts.
 pub fn check_words(host: &Value) -> Result<(), Error> {
-    let text = |pointer: &str| host.pointer(pointer).and_then(Value::as_str).unwrap_or("");
+    auto_remove(host)?;
+    mount_types(host)?;
+    extra_hosts(host)?;
     restart_policy(host)?;
-    let cgroup = text("/CgroupnsMode");
+    let cgroup = text(host, "/CgroupnsMode");
     if !matches!(cgroup, "" | "private" | "host") {
         return Err(Error::invalid(format!(
             "invalid cgroup namespace mode: {cgroup}"
         )));
     }
-    let isolation = text("/Isolation");
-    if !matches!(isolation, "" | "default") {
-        return Err(Error::invalid(format!(
-            "invalid isolation ({isolation}): linux only supports 'default'"
-        )));
+    Ok(())
+}
+
+fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
+    value.pointer(pointer).and_then(Value::as_str).unwrap_or("")
+}
+
+/// The isolation, which Docker checks while it reads the request.
+///
+/// # Errors
+/// 400 with Docker's text.
+pub fn isolation(host: &Value) -> Result<(), Error> {
+    let isolation = text(host, "/Isolation");
+    if matches!(isolation, "" | "default") {
+        return Ok(());
     }
+    Err(Error::invalid(format!(
+        "invalid isolation ({isolation}): linux only supports 'default'"
+    )))
+}
+
+fn auto_remove(host: &Value) -> Result<(), Error> {
+    let policy = text(host, "/RestartPolicy/Name");
+    if host.get("AutoRemove") == Some(&Value::Bool(true)) && !matches!(policy, "" | "no") {
+        return Err(Error::invalid(
+            "can't create 'AutoRemove' container with restart policy",
+        ));
+    }
+    Ok(())
+}
+
+fn mount_types(host: &Value) -> Result<(), Error> {
     for mount in host
         .get("Mounts")
         .and_then(Value::as_array)
         .into_iter()
         .flatten()
     {
-        let kind = mount.get("Type").and_then(Value::as_str).unwrap_or("");
-        if !matches!(
+        let kind = text(mount, "/Type");
+        let known = matches!(
             kind,
             "bind" | "tmpfs" | "volume" | "npipe" | "cluster" | "image"
-        ) {
+        );
+        if !known {
+            let why = match text(mount, "/Target") {
+                "" => "field Target must not be empty",
+                _ => "mount type unknown",
+            };
             return Err(Error::invalid(format!(
-                "invalid mount config for type \"{kind}\": mount type unknown"
+                "invalid mount config for type \"{kind}\": {why}"
             )));
         }
     }
@@ -65,9 +99,7 @@ fn restart_policy(host: &Value) -> Result<(), Error> {
         "" | "no" | "always" | "unless-stopped" if retries != 0 => {
             refuse("maximum retry count can only be used with 'on-failure'")
         }
-        "" | "no" => Ok(()),
-        "always" | "unless-stopped" if host.get("AutoRemove") == Some(&Value::Bool(true)) => Ok(()),
-        "always" | "unless-stopped" => Ok(()),
+        "" | "no" | "always" | "unless-stopped" => Ok(()),
         _ => refuse(&format!(
             "unknown policy '{name}'; use one of 'no', 'always', 'on-failure', or 'unless-stopped'"
         )),
@@ -87,13 +119,6 @@ pub fn config(config: &Value) -> Result<(), Error> {
             .flatten()
             .filter_map(Value::as_str)
     };
-    for variable in list("Env") {
-        if variable.is_empty() || variable.starts_with('=') {
-            return Err(Error::invalid(format!(
-                "invalid environment variable: {variable}"
-            )));
-        }
-    }
     let text = |key: &str| config.get(key).and_then(Value::as_str).unwrap_or("");
     let directory = text("WorkingDir");
     if !directory.is_empty() && !directory.starts_with('/') {
@@ -104,9 +129,24 @@ pub fn config(config: &Value) -> Result<(), Error> {
     if !text("StopSignal").is_empty() {
         signals::parse(text("StopSignal"))?;
     }
+    for variable in list("Env") {
+        if variable.is_empty() || variable.starts_with('=') {
+            return Err(Error::invalid(format!(
+                "invalid environment variable: {variable}"
+            )));
+        }
+    }
     if !text("MacAddress").is_empty() {
         return Err(validate_network::fixed_mac_address(text("MacAddress")));
     }
+    health_check(config.get("Healthcheck"))
+}
+
+/// Checks the volumes of a `Config` that the image's are in.
+///
+/// # Errors
+/// 501, since there are none yet.
+pub fn volumes(config: &Value) -> Result<(), Error> {
     if config
         .get("Volumes")
         .and_then(Value::as_object)
@@ -116,7 +156,7 @@ pub fn config(config: &Value) -> Result<(), Error> {
             "anonymous volumes (of the image or of -v) are",
         ));
     }
-    health_check(config.get("Healthcheck"))
+    Ok(())
 }
 
 /// A health check that the user asks for. One of the image is kept, shown and not run.
@@ -155,25 +195,15 @@ pub fn host_config(
     host: &HostConfig,
     find: &dyn Fn(&str) -> Result<(), Error>,
 ) -> Result<(), Error> {
+    spec::capabilities(host)?;
     limits::check(
         host,
         &limits::Host {
             processors: crate::handlers::info::processors(),
         },
     )?;
-    if host.auto_remove == Some(true)
-        && !matches!(super::policy::Policy::of(host), super::policy::Policy::No)
-    {
-        return Err(Error::invalid(
-            "can't create 'AutoRemove' container with restart policy",
-        ));
-    }
-    spec::capabilities(host)?;
-    security::read(host.security_opt.as_deref().unwrap_or_default())?;
     namespaces(host, find)?;
-    names_and_addresses(host)?;
-    log_options::check(host)?;
-    mounts::read(host)?;
+    limits::check_score(host)?;
     let runtime = host.runtime.as_deref().unwrap_or("");
     if !matches!(runtime, "" | "drydock") {
         return Err(Error::invalid(format!(
@@ -184,6 +214,16 @@ pub fn host_config(
         return Err(Error::not_built("--init is"));
     }
     others(host, find)
+}
+
+/// Checks what Docker looks at after it has found the image.
+///
+/// # Errors
+/// Docker's statuses and texts, 501 for what is not built.
+pub fn with_image(host: &HostConfig) -> Result<(), Error> {
+    log_options::check(host)?;
+    security::read(host.security_opt.as_deref().unwrap_or_default())?;
+    mounts::read(host).map(drop)
 }
 
 fn namespaces(host: &HostConfig, find: &dyn Fn(&str) -> Result<(), Error>) -> Result<(), Error> {
@@ -198,8 +238,6 @@ fn namespaces(host: &HostConfig, find: &dyn Fn(&str) -> Result<(), Error>) -> Re
         Some(_) => return Err(Error::not_built(format!("--network {network} is"))),
         None => {}
     }
-    let pid = host.pid_mode.as_deref().unwrap_or("");
-    joined(pid, "PID", &["", "host"], find)?;
     let ipc = host.ipc_mode.as_deref().unwrap_or("");
     joined(
         ipc,
@@ -210,6 +248,9 @@ fn namespaces(host: &HostConfig, find: &dyn Fn(&str) -> Result<(), Error>) -> Re
     if ipc == "none" {
         return Err(Error::not_built("--ipc none is"));
     }
+    let pid = host.pid_mode.as_deref().unwrap_or("");
+    joined(pid, "PID", &["", "host"], find)?;
+    limits::check_shared_memory(host)?;
     let uts = host.uts_mode.as_deref().unwrap_or("");
     if !matches!(uts, "" | "host") {
         return Err(Error::invalid(format!("invalid UTS mode: {uts}")));
@@ -240,8 +281,9 @@ fn joined(
     Err(Error::invalid(format!("invalid {kind} mode: {mode}")))
 }
 
-fn names_and_addresses(host: &HostConfig) -> Result<(), Error> {
-    for entry in host.extra_hosts.iter().flatten() {
+fn extra_hosts(host: &Value) -> Result<(), Error> {
+    let entries = host.get("ExtraHosts").and_then(Value::as_array);
+    for entry in entries.into_iter().flatten().filter_map(Value::as_str) {
         let Some((name, address)) = entry
             .split_once([':', '='])
             .filter(|(name, _)| !name.is_empty())
@@ -318,8 +360,10 @@ mod tests {
 
     fn host(value: Value) -> String {
         let find = |name: &str| Err(Error::no_such_container(name));
-        let checked = check_words(&value)
-            .and_then(|()| host_config(&serde_json::from_value(value).unwrap(), &find));
+        let checked = isolation(&value)
+            .and_then(|()| check_words(&value))
+            .and_then(|()| serde_json::from_value(value).map_err(Error::invalid))
+            .and_then(|read| host_config(&read, &find).and_then(|()| with_image(&read)));
         checked.map_or_else(|error| error.to_string(), |()| "ok".to_owned())
     }
 
@@ -407,6 +451,55 @@ mod tests {
             (
                 json!({"Init": true}),
                 "--init is not built yet in this engine",
+            ),
+        ];
+        for (value, text) in cases {
+            assert_eq!(host(value.clone()), text, "{value}");
+        }
+    }
+
+    #[test]
+    fn of_two_defects_the_one_is_told_that_docker_tells() {
+        let cases = [
+            (
+                json!({"AutoRemove": true, "RestartPolicy": {"Name": "always"}, "Memory": 1_000_000}),
+                "can't create 'AutoRemove' container with restart policy",
+            ),
+            (
+                json!({"CapAdd": ["NOPE"], "Memory": 1_000_000}),
+                "invalid CapAdd: unknown capability: \"CAP_NOPE\"",
+            ),
+            (
+                json!({"IpcMode": "x", "PidMode": "x", "ShmSize": -1}),
+                "invalid IPC mode: x",
+            ),
+            (
+                json!({"PidMode": "x", "ShmSize": -1, "OomScoreAdj": 5000}),
+                "invalid PID mode: x",
+            ),
+            (
+                json!({"UTSMode": "x", "ShmSize": -1, "OomScoreAdj": 5000}),
+                "SHM size can not be less than 0",
+            ),
+            (
+                json!({"UTSMode": "x", "OomScoreAdj": 5000}),
+                "invalid UTS mode: x",
+            ),
+            (
+                json!({"Runtime": "x", "SecurityOpt": ["x"]}),
+                "unknown or invalid runtime name: x",
+            ),
+            (
+                json!({"ExtraHosts": ["x"], "RestartPolicy": {"Name": "x"}}),
+                "bad format for add-host: \"x\"",
+            ),
+            (
+                json!({"Mounts": [{"Type": "x"}], "ExtraHosts": ["x"]}),
+                "invalid mount config for type \"x\": field Target must not be empty",
+            ),
+            (
+                json!({"Isolation": "x", "RestartPolicy": {"Name": "x"}}),
+                "invalid isolation (x): linux only supports 'default'",
             ),
         ];
         for (value, text) in cases {
