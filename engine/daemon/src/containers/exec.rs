@@ -88,9 +88,13 @@ impl Instance {
             .collect()
     }
 
-    /// The command in one line, as events show it.
+    /// The command in one line, as events show it: the program, a space, and the arguments, if any.
     pub fn command(&self) -> String {
-        self.list("Cmd").join(" ")
+        let words = self.list("Cmd");
+        match words.as_slice() {
+            [program] => format!("{program} "),
+            words => words.join(" "),
+        }
     }
 }
 
@@ -101,7 +105,6 @@ impl Instance {
 pub async fn create(engine: &Arc<Engine>, mut request: Request) -> Result<Answer, Error> {
     let mut config = request.json("container.ExecOptions").await?;
     request::string_as_list(&mut config, "Cmd");
-    let container = engine.containers.find(&request.name)?;
     let id = names::random_id().map_err(Error::system)?;
     let instance = Instance {
         id: id.clone(),
@@ -113,6 +116,7 @@ pub async fn create(engine: &Arc<Engine>, mut request: Request) -> Result<Answer
     if instance.list("Cmd").is_empty() {
         return Err(Error::invalid("No exec command specified"));
     }
+    let container = engine.containers.find(&request.name)?;
     attach::detach_keys(instance.text("DetachKeys"))?;
     if let Some(bad) = instance
         .list("Env")
@@ -270,5 +274,26 @@ pub fn all_ended(container: &Container) {
         if !instance.is_ended() {
             instance.state = ExecState::Ended(137);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_is_written_as_docker_writes_it() {
+        let command = |words: &[&str]| {
+            let instance = Instance {
+                id: String::new(),
+                config: json!({ "Cmd": words }),
+                state: ExecState::Created,
+                pid: 0,
+                created: 0,
+            };
+            instance.command()
+        };
+        assert_eq!(command(&["sh", "-c", "exit 3"]), "sh -c exit 3");
+        assert_eq!(command(&["true"]), "true ");
     }
 }
