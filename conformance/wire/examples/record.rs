@@ -1,29 +1,37 @@
 //! Runs a command with a recorder between it and an engine, and prints what the engine answered otherwise than
-//! Docker describes: `record SOCKET [--propose] COMMAND…`.
+//! Docker describes: `record SOCKET [--propose] [--tour] [COMMAND…]`. With `--tour`, the tour of the library is made as
+//! well.
 
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
 use anyhow::Context;
 
+const USAGE: &str = "usage: record SOCKET [--propose] [--tour] [COMMAND…]";
+
 fn main() -> anyhow::Result<ExitCode> {
     let mut words = std::env::args_os().skip(1).peekable();
     let engine = words.next().map(PathBuf::from);
-    let engine = engine.context("usage: record SOCKET [--propose] COMMAND…")?;
+    let engine = engine.context(USAGE)?;
     let propose = words.next_if(|word| word == "--propose").is_some();
-    let program = words
-        .next()
-        .context("usage: record SOCKET [--propose] COMMAND…")?;
+    let tour = words.next_if(|word| word == "--tour").is_some();
     let recorder = wire::Recorder::start(&engine)?;
-    let host = format!("unix://{}", recorder.socket().display());
-    let status = Command::new(&program)
-        .args(words)
-        .env("DOCKER_HOST", &host)
-        .env("DRYDOCK_HOST", &host)
-        .env("CONFORMANCE_DOCKER_HOST", &host)
-        .env("ENGINE_SOCKET", recorder.socket())
-        .status()
-        .with_context(|| format!("starting {}", program.display()))?;
+    let mut well = true;
+    if tour {
+        wire::tour(recorder.socket())?;
+    }
+    if let Some(program) = words.next() {
+        let host = format!("unix://{}", recorder.socket().display());
+        let status = Command::new(&program)
+            .args(words)
+            .env("DOCKER_HOST", &host)
+            .env("DRYDOCK_HOST", &host)
+            .env("CONFORMANCE_DOCKER_HOST", &host)
+            .env("ENGINE_SOCKET", recorder.socket())
+            .status()
+            .with_context(|| format!("starting {}", program.display()))?;
+        well = status.success();
+    }
     let recording = recorder.finish();
     let exceptions = wire::Exceptions::docker()?;
     let report = wire::report(&recording, wire::Description::docker()?, &exceptions);
@@ -34,7 +42,7 @@ fn main() -> anyhow::Result<ExitCode> {
     for name in report.unneeded.iter().filter(|_| propose) {
         eprintln!("unneeded: {name}");
     }
-    let well = status.success() && report.violations.is_empty();
+    well &= report.violations.is_empty();
     Ok(if well {
         ExitCode::SUCCESS
     } else {

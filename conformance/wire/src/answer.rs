@@ -41,6 +41,9 @@ pub(crate) enum Verdict {
     Looked(bool, Vec<Finding>),
 }
 
+/// The words with which an engine says that a part of it is not there yet.
+const NOT_BUILT_YET: &str = "not built yet";
+
 /// The name of what has no route.
 pub(crate) const NO_ROUTE: &str = "(no route)";
 
@@ -53,7 +56,8 @@ pub(crate) fn judge(
     let Some(status) = exchange.status else {
         return Verdict::Unanswered;
     };
-    if status == 501 {
+    // Docker answers with 501 too, for the logs of a container that keeps none.
+    if status == 501 && String::from_utf8_lossy(&exchange.body).contains(NOT_BUILT_YET) {
         return Verdict::NotBuilt;
     }
     if exchange
@@ -272,8 +276,17 @@ mod tests {
         assert!(matches!(look(&older), Verdict::OtherVersion));
         let newer = exchange("GET /v1.52/info", 400, "{}");
         assert!(matches!(look(&newer), Verdict::OtherVersion));
-        let later = exchange("GET /volumes", 501, "");
+        let later = exchange(
+            "GET /volumes",
+            501,
+            r#"{"message":"volumes: not built yet"}"#,
+        );
         assert!(matches!(look(&later), Verdict::NotBuilt));
+        let none = r#"{"message":"configured logging driver does not support reading"}"#;
+        assert_eq!(
+            found(&exchange("GET /containers/a/logs", 501, none)),
+            [" status 501"]
+        );
         let never = Exchange {
             status: None,
             ..later

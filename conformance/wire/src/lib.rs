@@ -28,6 +28,7 @@ mod proxy;
 mod recording;
 mod report;
 mod schema;
+mod tour;
 mod validate;
 
 pub use answer::Finding;
@@ -37,3 +38,4 @@ pub use proxy::Recorder;
 pub use recording::{Exchange, Recording};
 pub use report::{Report, Violation, report};
 pub use schema::Schema;
+pub use tour::tour;

@@ -29,11 +29,13 @@ pub struct Report {
     pub violations: Vec<Violation>,
     /// Findings that Docker's exceptions explain.
     pub excused: usize,
-    /// Routes of the description that were asked for and are there, with how often.
+    /// How many routes the description has.
+    pub routes: usize,
+    /// Routes that gave an answer other than that they are not built, with how often.
     pub seen: BTreeMap<String, usize>,
     /// Routes of the description that nobody asked for.
     pub not_seen: Vec<String>,
-    /// Routes that the engine says it does not have yet, with how often.
+    /// Routes of which the engine said, at least for some requests, that it does not have this yet; with how often.
     pub not_built: BTreeMap<String, usize>,
     /// Paths that are in no route, with how often.
     pub no_route: BTreeMap<String, usize>,
@@ -63,6 +65,7 @@ pub fn report(recording: &Recording, description: &Description, exceptions: &Exc
     let mut work = Work {
         report: Report {
             requests: recording.exchanges.len(),
+            routes: description.routes().len(),
             lost: recording.lost,
             ..Report::default()
         },
@@ -181,8 +184,7 @@ impl Report {
             }
         }
         text.push_str(&self.violations_text());
-        let routes = self.seen.len() + self.not_built.len() + self.not_seen.len();
-        let _ = writeln!(text, "\n{} of {routes} routes seen", self.seen.len());
+        let _ = writeln!(text, "\n{} of {} routes seen", self.seen.len(), self.routes);
         list(&mut text, "not built yet", self.not_built.keys());
         list(&mut text, "not asked for", self.not_seen.iter());
         list(&mut text, "in no route", self.no_route.keys());
