@@ -48,6 +48,8 @@ pub struct Plan {
     pub jobs: usize,
     /// What the order is made from. The same seed and the same scenarios give the same order.
     pub seed: u64,
+    /// Whether every answer is compared with Docker's description of its API.
+    pub wire: bool,
     /// Whether what failed is run once more, by itself, after all others. What passes then is
     /// [`Outcome::Unsteady`], which is no pass.
     pub second_look: bool,
@@ -66,6 +68,8 @@ pub struct Results {
     pub versions: BTreeMap<Rig, String>,
     /// Entries of the lists that are no longer true.
     pub stale: Vec<String>,
+    /// How each engine's answers compare with Docker's description of its API, where the plan wanted it.
+    pub wire: BTreeMap<Rig, wire::Report>,
     /// What the reference printed in the scenarios that passed there.
     pub recordings: Recordings,
     /// What the order was made from.
@@ -105,7 +109,14 @@ pub fn run(
         order_seed: plan.seed,
         ..Results::default()
     };
-    let workshops = open(rigs, &mut results);
+    let mut workshops = open(rigs, &mut results);
+    if plan.wire {
+        for workshop in &mut workshops {
+            if let Err(error) = workshop.record_wire() {
+                results.errors.push(format!("{error:#}"));
+            }
+        }
+    }
     // Scenario by scenario, not rig by rig: then the rigs share the machine's load evenly.
     let mut pairs: Vec<(&Entry, &Workshop)> = shuffled(entries, plan.seed)
         .into_iter()
@@ -136,8 +147,13 @@ pub fn run(
     results
         .runs
         .sort_by(|a, b| (&a.id, a.rig).cmp(&(&b.id, b.rig)));
-    for workshop in &workshops {
+    for workshop in &mut workshops {
         let rig = workshop.engine().rig();
+        if let Some(recording) = workshop.recorded_wire()
+            && let Err(error) = compare_wire(rig, &recording, &mut results)
+        {
+            results.errors.push(format!("{error:#}"));
+        }
         results.errors.extend(
             workshop
                 .leaks()
@@ -148,6 +164,29 @@ pub fn run(
     results.stale = stale(lists, &results.runs);
     results.elapsed = started.elapsed();
     results
+}
+
+/// Compares what an engine answered with Docker's description. On the reference a violation means that the list of
+/// Docker's own exceptions is not complete, which is an error of ours.
+fn compare_wire(
+    rig: Rig,
+    recording: &wire::Recording,
+    results: &mut Results,
+) -> anyhow::Result<()> {
+    let report = wire::report(
+        recording,
+        wire::Description::docker()?,
+        &wire::Exceptions::docker()?,
+    );
+    if rig == Rig::Docker && !report.violations.is_empty() {
+        results.errors.push(format!(
+            "{} kinds of answers of the reference are not in its description and not among the exceptions\n{}",
+            report.violations.len(),
+            report.proposal()
+        ));
+    }
+    results.wire.insert(rig, report);
+    Ok(())
 }
 
 /// Opens the rigs and notes those that this host does not have.

@@ -29,6 +29,8 @@ pub struct Workshop {
     helpers: Helpers,
     patience: Duration,
     baseline: Option<rig::leaks::Footprint>,
+    /// Stands between the client and the engine where answers are compared with Docker's description.
+    recorder: Option<wire::Recorder>,
 }
 
 /// What a scenario came to on a rig.
@@ -69,6 +71,7 @@ impl Workshop {
             helpers: Helpers::start()?,
             patience: PATIENCE,
             baseline: None,
+            recorder: None,
         };
         if let Some(daemon) = workshop.engine.daemon() {
             let warm = workshop
@@ -105,6 +108,28 @@ impl Workshop {
         &self.engine
     }
 
+    /// From now on, reads along what clients and the engine say to each other.
+    ///
+    /// # Errors
+    /// When the recorder cannot be started.
+    pub fn record_wire(&mut self) -> anyhow::Result<()> {
+        self.recorder = Some(wire::Recorder::start(self.engine.socket())?);
+        Ok(())
+    }
+
+    /// What was read since [`Workshop::record_wire`], and the end of it.
+    pub fn recorded_wire(&mut self) -> Option<wire::Recording> {
+        self.recorder.take().map(wire::Recorder::finish)
+    }
+
+    /// The variables that lead a client to the engine, by way of the recorder where there is one.
+    fn variables(&self) -> Vec<(String, String)> {
+        match &self.recorder {
+            Some(recorder) => self.engine.variables_by(recorder.socket()),
+            None => self.engine.variables(),
+        }
+    }
+
     /// Runs one scenario. What an earlier, broken run of it left is removed first; what it leaves is a failure.
     ///
     /// # Errors
@@ -118,7 +143,7 @@ impl Workshop {
             self.engine.tools().to_owned(),
             self.helpers.path().to_owned(),
         ];
-        let variables = self.engine.variables().into_iter();
+        let variables = self.variables().into_iter();
         let patience = self.patience.as_secs().to_string();
         environment.variables = variables
             .chain(self.helpers.variables())

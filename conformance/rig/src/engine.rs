@@ -233,15 +233,18 @@ impl Engine {
 
     /// The variables that lead the client to the engine. `ENGINE_SOCKET` is for `curl --unix-socket`.
     pub fn variables(&self) -> Vec<(String, String)> {
+        self.variables_by(&self.socket)
+    }
+
+    /// The same by way of another socket that leads to the engine.
+    pub fn variables_by(&self, socket: &Path) -> Vec<(String, String)> {
+        let host = format!("unix://{}", socket.display());
         let mut variables = vec![
-            ("DOCKER_HOST".to_owned(), self.host()),
-            (
-                "ENGINE_SOCKET".to_owned(),
-                self.socket.display().to_string(),
-            ),
+            ("DOCKER_HOST".to_owned(), host.clone()),
+            ("ENGINE_SOCKET".to_owned(), socket.display().to_string()),
         ];
         if self.daemon.is_some() {
-            variables.push(("DRYDOCK_HOST".to_owned(), self.host()));
+            variables.push(("DRYDOCK_HOST".to_owned(), host));
         }
         variables
     }
