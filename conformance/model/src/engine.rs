@@ -12,7 +12,7 @@ use crate::normal::{self, Known};
 use crate::observe::{self, Events};
 use crate::operation::{Operation, Step};
 use crate::pending::Pending;
-use crate::subject::Subject;
+use crate::subject::{NO_ANSWER, Subject};
 use crate::track::Tracked;
 use crate::wire::{self, API};
 
@@ -81,7 +81,7 @@ impl Engine {
             Operation::Exec(_, exec) => self.exec(operation, *exec == crate::operation::Exec::Tty),
             _ => self.plain(operation),
         };
-        answer.unwrap_or_else(|error| json!({ "no answer": format!("{error:#}") }))
+        answer.unwrap_or_else(|error| json!({ NO_ANSWER: format!("{error:#}") }))
     }
 
     fn plain(&self, operation: &Operation) -> anyhow::Result<Value> {
@@ -168,7 +168,7 @@ impl Engine {
                 let body: Value = serde_json::from_slice(&body).unwrap_or_default();
                 json!({ "status": status, "body": body })
             }
-            Err(error) => json!({ "no answer": error.to_string() }),
+            Err(error) => json!({ NO_ANSWER: error.to_string() }),
         };
         vec![waited, then]
     }
@@ -216,7 +216,7 @@ impl Engine {
                 // With `--rm` it may be gone, and does not run either.
                 json!([state["Running"] == true, state["Paused"] == true])
             }
-            Err(error) => json!({ "no answer": format!("{error:#}") }),
+            Err(error) => json!({ NO_ANSWER: format!("{error:#}") }),
         }
     }
 
@@ -280,7 +280,7 @@ impl Subject for Engine {
     }
 
     fn observe(&mut self) -> Value {
-        observe::observe(self).unwrap_or_else(|error| json!({ "no answer": format!("{error:#}") }))
+        observe::observe(self).unwrap_or_else(|error| json!({ NO_ANSWER: format!("{error:#}") }))
     }
 
     fn end(&mut self) -> anyhow::Result<()> {

@@ -245,7 +245,8 @@ fn fetch_events(engine: &mut Engine, known: &[Known]) -> anyhow::Result<Value> {
 /// Each container's events in their order, those of execs apart and in alphabetic order.
 ///
 /// Two containers' events come in either order when two clients act at once. So do those of an exec and of its
-/// container, and those of two execs: Docker tells them from different threads.
+/// container, and those of two execs: Docker tells them from different threads. The end of the program is told by one
+/// thread of Docker's and the success of `stop` by another, so `die` is put first there.
 fn by_container(told: &[Value], known: &[Known]) -> Value {
     let mut lives: BTreeMap<String, (Vec<Value>, Vec<String>)> = BTreeMap::new();
     for event in told {
@@ -257,7 +258,8 @@ fn by_container(told: &[Value], known: &[Known]) -> Value {
         if shown.starts_with("exec_") {
             execs.push(shown);
         } else {
-            life.push(json!(shown));
+            let overtaken = shown.starts_with("die ") && life.last().is_some_and(is_stop);
+            life.insert(life.len() - usize::from(overtaken), json!(shown));
         }
     }
     lives
@@ -268,6 +270,12 @@ fn by_container(told: &[Value], known: &[Known]) -> Value {
         })
         .collect::<Map<String, Value>>()
         .into()
+}
+
+fn is_stop(event: &Value) -> bool {
+    event
+        .as_str()
+        .is_some_and(|event| event.starts_with("stop "))
 }
 
 /// The action and the attributes, without an exec's id and without how long it ran.
@@ -303,12 +311,13 @@ mod tests {
             event("1", "exec_die", json!({"execID": "9", "exitCode": "0"})),
             event("2", "start", json!({})),
             event("1", "kill", json!({"signal": "9", "conf.fuzz": "t"})),
+            event("1", "stop", json!({"name": "x"})),
             event("1", "die", json!({"exitCode": "137", "execDuration": "3"})),
         ];
         assert_eq!(
             by_container(&told, &known),
             json!({
-                "a#1": {"life": ["kill signal=9", "die exitCode=137"], "execs": ["exec_die exitCode=0"]},
+                "a#1": {"life": ["kill signal=9", "die exitCode=137", "stop name=x"], "execs": ["exec_die exitCode=0"]},
                 "unknown": {"life": ["start"], "execs": []}
             })
         );

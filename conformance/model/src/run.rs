@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::compare::{Difference, differences};
 use crate::operation::Step;
-use crate::subject::Subject;
+use crate::subject::{NO_ANSWER, Subject};
 
 /// Where two engines differed for the first time.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,6 +70,10 @@ impl Pair<'_> {
             let (reference, subject) = self.both(|subject| subject.observe());
             check_alive(&reference)?;
             let found = differences(&reference, &subject);
+            // An engine that does not answer lacks every field; the reason is enough.
+            if let Some(reason) = subject.get(NO_ANSWER) {
+                return Ok(vec![silence(reason)]);
+            }
             if found.is_empty() || Instant::now() >= deadline {
                 return Ok(found);
             }
@@ -91,6 +95,14 @@ impl Pair<'_> {
     }
 }
 
+fn silence(reason: &Value) -> Difference {
+    Difference {
+        path: "/observation".to_owned(),
+        reference: Some(Value::String("an answer".to_owned())),
+        subject: Some(reason.clone()),
+    }
+}
+
 fn left_behind(step: usize, end: anyhow::Result<()>) -> Option<Finding> {
     let error = end.err()?;
     let left = Difference {
@@ -109,8 +121,8 @@ fn check_alive(seen: &Value) -> anyhow::Result<()> {
     let dead = match seen {
         Value::Array(answers) => answers
             .iter()
-            .find(|answer| answer.get("no answer").is_some()),
-        other => other.get("no answer"),
+            .find(|answer| answer.get(NO_ANSWER).is_some()),
+        other => other.get(NO_ANSWER),
     };
     if let Some(dead) = dead {
         bail!("the reference does not answer: {dead}");

@@ -3,6 +3,9 @@
 use crate::operation::{Change, Creation, Exec, Flaw, Listing, Name, NewName, Operation, Step};
 use crate::run::Finding;
 
+/// How many differences a page shows. One cause often shows in many places.
+const SHOWN: usize = 12;
+
 /// The page for a sequence that showed a difference.
 pub fn page(title: &str, steps: &[Step], finding: &Finding) -> String {
     let mut page = format!("## {title}\n\n```console\n");
@@ -13,8 +16,14 @@ pub fn page(title: &str, steps: &[Step], finding: &Finding) -> String {
         page.push_str(&format!("$ {look}\n"));
     }
     page.push_str("```\n\nWhere they differ, after the last step:\n\n");
-    for difference in &finding.differences {
+    for difference in finding.differences.iter().take(SHOWN) {
         page.push_str(&format!("* {difference}\n"));
+    }
+    if finding.differences.len() > SHOWN {
+        page.push_str(&format!(
+            "* and {} more\n",
+            finding.differences.len() - SHOWN
+        ));
     }
     page
 }

@@ -4,6 +4,9 @@ use serde_json::Value;
 
 use crate::operation::Step;
 
+/// The key under which an answer or an observation says why there is none.
+pub const NO_ANSWER: &str = "no answer";
+
 /// An engine as the fuzzer sees it. All answers are normalised already, so that two of them can be compared.
 pub trait Subject: Send {
     /// Makes ready for a sequence; what it makes carries this tag.
