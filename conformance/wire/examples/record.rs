@@ -1,18 +1,24 @@
 //! Runs a command with a recorder between it and an engine, and prints what the engine answered otherwise than
-//! Docker describes: `record SOCKET [--propose] [--tour] [COMMAND…]`. With `--tour`, the tour of the library is made as
-//! well.
+//! Docker describes: `record ENGINE [--propose] [--tour] [COMMAND…]`. The engine is a socket, or the name of a rig that
+//! is opened for it. With `--tour`, the tour of the library is made as well.
 
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
 use anyhow::Context;
+use rig::Rig;
 
-const USAGE: &str = "usage: record SOCKET [--propose] [--tour] [COMMAND…]";
+const USAGE: &str = "usage: record ENGINE [--propose] [--tour] [COMMAND…]";
 
 fn main() -> anyhow::Result<ExitCode> {
     let mut words = std::env::args_os().skip(1).peekable();
-    let engine = words.next().map(PathBuf::from);
-    let engine = engine.context(USAGE)?;
+    let word = words.next().context(USAGE)?;
+    let rig = word.to_str().and_then(|name| name.parse::<Rig>().ok());
+    let opened = rig.map(Rig::open).transpose()?;
+    let engine = match &opened {
+        Some(engine) => engine.socket().to_owned(),
+        None => PathBuf::from(word),
+    };
     let propose = words.next_if(|word| word == "--propose").is_some();
     let tour = words.next_if(|word| word == "--tour").is_some();
     let recorder = wire::Recorder::start(&engine)?;

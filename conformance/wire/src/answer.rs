@@ -57,7 +57,8 @@ pub(crate) fn judge(
         return Verdict::Unanswered;
     };
     // Docker answers with 501 too, for the logs of a container that keeps none.
-    if status == 501 && String::from_utf8_lossy(&exchange.body).contains(NOT_BUILT_YET) {
+    let said = || String::from_utf8_lossy(&exchange.body).contains(NOT_BUILT_YET);
+    if status == 501 && (exchange.method == "HEAD" || said()) {
         return Verdict::NotBuilt;
     }
     if exchange
