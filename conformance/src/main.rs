@@ -66,9 +66,12 @@ fn command() -> Command {
                 .args(&choice)
                 .arg(Arg::new("jobs").long("jobs").value_name("N").value_parser(clap::value_parser!(u16).range(1..)).help("Scenarios at a time [default: twice the number of processors]"))
                 .arg(Arg::new("seed").long("seed").value_name("N").value_parser(clap::value_parser!(u64)).help("Run in the order of this seed [default: a new one, which is printed]"))
+                .arg(Arg::new("wire").long("wire").action(ArgAction::SetTrue).help("Compare every answer with Docker's description of its API"))
                 .arg(Arg::new("second-look").long("second-look").action(ArgAction::SetTrue).help("Run once more what failed; what passes then is `unsteady`, which is no pass"))
                 .arg(path("json", "Write all results to this file as JSON"))
                 .arg(path("markdown", "Write the matrix and the failures to this file as Markdown"))
+                .arg(path("junit", "Write all results to this file as JUnit's XML"))
+                .arg(path("html", "Write all results to this file as one HTML page"))
                 .arg(Arg::new("record").long("record").action(ArgAction::SetTrue).help("Keep what real Docker printed in recorded/"))
                 .arg(path("divergence", "The list of intended differences")),
         )
@@ -135,6 +138,7 @@ fn run(matches: &ArgMatches) -> anyhow::Result<ExitCode> {
             .get_one::<u16>("jobs")
             .map_or_else(|| processors() * 2, |jobs| usize::from(*jobs)),
         seed: matches.get_one("seed").copied().unwrap_or_else(new_seed),
+        wire: matches.get_flag("wire"),
         second_look: matches.get_flag("second-look"),
     };
     eprintln!(
@@ -157,12 +161,24 @@ fn run(matches: &ArgMatches) -> anyhow::Result<ExitCode> {
         report::failures(&results)
     );
     print!("{}", report::matrix(&results, &rigs));
+    for (rig, report) in &results.wire {
+        print!("\nthe wire of {rig}: {}", report.text());
+    }
     if let Some(path) = matches.get_one::<PathBuf>("json") {
         let text = serde_json::to_string_pretty(&report::json(&results, &rigs))? + "\n";
         std::fs::write(path, text).with_context(|| format!("writing {}", path.display()))?;
     }
     if let Some(path) = matches.get_one::<PathBuf>("markdown") {
         std::fs::write(path, report::markdown(&results, &rigs))
+            .with_context(|| format!("writing {}", path.display()))?;
+    }
+    let setting = report::Setting::here();
+    if let Some(path) = matches.get_one::<PathBuf>("junit") {
+        std::fs::write(path, report::junit(&results, &rigs, &setting)?)
+            .with_context(|| format!("writing {}", path.display()))?;
+    }
+    if let Some(path) = matches.get_one::<PathBuf>("html") {
+        std::fs::write(path, report::html(&results, &rigs, &lists, &setting)?)
             .with_context(|| format!("writing {}", path.display()))?;
     }
     Ok(if results.all_well() {

@@ -1,0 +1,129 @@
+//! The page is looked at as text: what has to be in it once, what must not be in it, and whether it is well formed.
+
+use super::*;
+use crate::divergence::Divergence;
+use crate::report::samples;
+
+const RIGS: [Rig; 3] = [Rig::Docker, Rig::Api, Rig::Drydock];
+
+fn page_of(results: &Results) -> String {
+    let divergence = Divergence {
+        id: "no-such-thing".into(),
+        what: "a <thing> is missing".into(),
+        why: "it is meant".into(),
+        scenario: "logs/p/b".into(),
+        rigs: vec!["drydock".into()],
+        host: None,
+    };
+    let lists = Lists {
+        divergences: vec![divergence],
+        known_failures: Vec::new(),
+    };
+    let page = html(results, &RIGS, &lists, &Setting::here()).unwrap();
+    // The template engine escapes slashes as well, which no reader needs.
+    page.replace("&#x2f;", "/")
+}
+
+/// Elements that have no end.
+const EMPTY: [&str; 4] = ["meta", "input", "br", "hr"];
+
+/// The names of tags in order, `/name` for an end. Good for our own page only: no comments, no `>` in attributes.
+fn tags(page: &str) -> Vec<&str> {
+    let mut names = Vec::new();
+    let mut rest = page;
+    while let Some((_, after)) = rest.split_once('<') {
+        let end = after.find('>').unwrap_or(after.len());
+        let tag = &after[..end];
+        let name = tag.split([' ', '\n']).next().unwrap_or_default();
+        rest = &after[end..];
+        // What is inside of these is not markup.
+        if ["style", "script"].contains(&name) {
+            rest = rest.split_once(&format!("</{name}>")).unwrap().1;
+        } else if !name.starts_with('!') {
+            names.push(name);
+        }
+    }
+    names
+}
+
+#[test]
+fn every_run_is_there_once() {
+    let results = samples::results();
+    let page = page_of(&results);
+    for run in &results.runs {
+        let mark = format!("data-run=\"{}@{}\"", run.id, run.rig);
+        assert_eq!(page.matches(&mark).count(), 1, "{mark}");
+    }
+    assert_eq!(page.matches("data-run=").count(), results.runs.len());
+}
+
+#[test]
+fn every_element_is_closed() {
+    let page = page_of(&samples::results());
+    let mut open = Vec::new();
+    for tag in tags(&page) {
+        match tag.strip_prefix('/') {
+            Some(name) => assert_eq!(open.pop(), Some(name), "inside {open:?}"),
+            None if EMPTY.contains(&tag) => {}
+            None => open.push(tag),
+        }
+    }
+    assert!(open.is_empty(), "{open:?}");
+}
+
+#[test]
+fn what_a_container_printed_is_text() {
+    let page = page_of(&samples::results());
+    for markup in ["<script>alert", "<b>expected", "501 <i>", "a <thing>"] {
+        assert!(!page.contains(markup), "{markup}");
+    }
+    assert!(page.contains("&lt;script&gt;alert(1)&lt;"), "{page}");
+}
+
+#[test]
+fn nothing_is_fetched() {
+    let page = page_of(&samples::results());
+    for way in ["http:", "https:", "src=", "url(", "@import", "<link"] {
+        assert!(!page.contains(way), "{way}");
+    }
+}
+
+#[test]
+fn addresses_within_the_page_lead_somewhere() {
+    let page = page_of(&samples::results());
+    let mut links = 0;
+    for (_, after) in page
+        .match_indices("href=\"#")
+        .map(|(at, found)| (at, &page[at + found.len()..]))
+    {
+        let (target, _) = after.split_once('"').unwrap();
+        links += 1;
+        assert_eq!(
+            page.matches(&format!(" id=\"{target}\"")).count(),
+            1,
+            "{target}"
+        );
+    }
+    assert!(links > 10, "{links}");
+}
+
+#[test]
+fn every_section_has_what_it_is_for() {
+    let page = page_of(&samples::results());
+    for part in [
+        "no Docker here: none",
+        "it is meant",
+        "the api rig leaked: a veth",
+        "divergence d is stale",
+        "--seed 7",
+        RECORDED,
+        "class=\"expected\"",
+    ] {
+        assert!(page.contains(part), "{part}\n{page}");
+    }
+}
+
+#[test]
+fn a_run_without_anything_is_a_page_as_well() {
+    assert!(page_of(&Results::default()).contains("Nothing was run"));
+}
