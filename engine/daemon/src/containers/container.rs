@@ -73,6 +73,9 @@ pub struct Live {
     pub backoff: super::policy::Backoff,
     /// The verb stop or kill was used in this run: the restart policy does not apply to its end.
     pub exit_on_next: bool,
+    /// How many clients stop it. The end tells their success, because with `--rm` the removal comes right after, and
+    /// "stop" after "destroy" would speak of a container that is no more.
+    pub stops: usize,
     /// Stamps of the last end, for the waterfall.
     pub end_trace: Vec<drydock_shim::protocol::Stamp>,
 }

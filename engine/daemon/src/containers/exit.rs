@@ -91,6 +91,9 @@ pub async fn ended(engine: &Arc<Engine>, container: &Arc<Container>, exit: ExitR
         record.restart_count += u32::from(delay.is_some());
     });
     tell(engine, &before, &exit);
+    for _ in 0..std::mem::take(&mut container.live().stops) {
+        engine.events.container(&after, "stop", &[]);
+    }
     stamps.push(stamp("exit published"));
     container.live().end_trace = stamps;
     container.notify_end(exit.exit_code);

@@ -21,14 +21,18 @@ const GRACE: Duration = Duration::from_secs(2);
 /// POST /containers/{id}/stop.
 ///
 /// # Errors
-/// 304 when it does not run, 404, 400 for a bad signal.
+/// 304 when it does not run, 404, and 500 for everything else, also for a bad signal, as Docker.
 pub async fn handle(engine: &Arc<Engine>, request: &Request) -> Result<Answer, Error> {
     let patience = request.query.integer("t")?;
     let container = engine.containers.find(&request.name)?;
     if !container.snapshot().is_running() {
         return Err(Error::NotModified);
     }
-    stop(engine, &container, request.query.get("signal"), patience).await?;
+    stop(engine, &container, request.query.get("signal"), patience)
+        .await
+        .map_err(|error| {
+            Error::system(format!("cannot stop container: {}: {error}", request.name))
+        })?;
     Ok(Answer::done())
 }
 
@@ -68,16 +72,29 @@ pub async fn stop(
     };
     if record.state.status == Status::Restarting {
         cancel_restart(engine, container).await?;
-    } else {
-        container.live().exit_on_next = true;
-        container.publish(|record| record.manually_stopped = true);
-        if let Err(error) = container.save() {
-            tracing::warn!("{error}");
-        }
-        end(engine, container, signal, patience).await?;
+        engine.events.container(&container.snapshot(), "stop", &[]);
+        return Ok(());
     }
-    engine.events.container(&container.snapshot(), "stop", &[]);
-    Ok(())
+    {
+        let mut live = container.live();
+        live.exit_on_next = true;
+        live.stops += 1;
+    }
+    container.publish(|record| record.manually_stopped = true);
+    if let Err(error) = container.save() {
+        tracing::warn!("{error}");
+    }
+    let result = end(engine, container, signal, patience).await;
+    let told = {
+        let mut live = container.live();
+        let told = live.stops == 0;
+        live.stops = live.stops.saturating_sub(1);
+        told
+    };
+    if result.is_ok() && !told {
+        engine.events.container(&container.snapshot(), "stop", &[]);
+    }
+    result
 }
 
 async fn end(
@@ -115,10 +132,7 @@ async fn end(
     if ended(&mut ends, Some(GRACE * 4)).await {
         return Ok(());
     }
-    Err(Error::system(format!(
-        "cannot stop container: {}: it has not ended after SIGKILL",
-        container.id
-    )))
+    Err(Error::system("it has not ended after SIGKILL"))
 }
 
 /// Waits for the end; false when the time is over.
