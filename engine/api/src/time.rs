@@ -123,6 +123,71 @@ pub fn parse_moment(text: &str) -> Result<Moment, Error> {
     Ok(seconds.saturating_mul(NANOS).saturating_add(nanoseconds))
 }
 
+/// Reads what a user may say for a moment: a duration before `now` (`1h30m`), a date, a date and a time, each with or
+/// without an offset (UTC otherwise), or the seconds since 1970.
+///
+/// # Errors
+/// 400 with Docker's text.
+pub fn parse_age_or_moment(text: &str, now: Moment) -> Result<Moment, Error> {
+    let bad = || {
+        Error::invalid(format!(
+            "failed to parse value as time or duration: {text:?}"
+        ))
+    };
+    if let Some(age) = parse_duration(text) {
+        let moment = i128::from(now) - age;
+        return Ok(u64::try_from(moment.max(0)).unwrap_or(u64::MAX));
+    }
+    if text.get(4..5) != Some("-") {
+        return parse_moment(text).map_err(|_| bad());
+    }
+    let whole = match text.len() {
+        10 => format!("{text}T00:00:00Z"),
+        13 => format!("{text}:00:00Z"),
+        16 => format!("{text}:00Z"),
+        _ if text.ends_with('Z')
+            || text.get(10..).is_some_and(|rest| rest.contains(['+', '-'])) =>
+        {
+            text.to_owned()
+        }
+        _ => format!("{text}Z"),
+    };
+    parse_rfc3339(&whole).ok_or_else(bad)
+}
+
+/// Go's durations in nanoseconds: `300ms`, `-1.5h`, `2h45m`. None for what is none; a plain number has no unit and
+/// is none.
+fn parse_duration(text: &str) -> Option<i128> {
+    const UNITS: [(&str, f64); 6] = [
+        ("ns", 1.0),
+        ("us", 1e3),
+        ("ms", 1e6),
+        ("s", 1e9),
+        ("m", 60e9),
+        ("h", 3600e9),
+    ];
+    let (sign, mut rest) = match text.strip_prefix('-') {
+        Some(rest) => (-1, rest),
+        None => (1, text.strip_prefix('+').unwrap_or(text)),
+    };
+    let mut sum = 0.0;
+    if rest.is_empty() {
+        return None;
+    }
+    while !rest.is_empty() {
+        let unit_at = rest.find(|letter: char| !letter.is_ascii_digit() && letter != '.')?;
+        let (number, after) = rest.split_at(unit_at);
+        let unit_end = after
+            .find(|letter: char| letter.is_ascii_digit() || letter == '.')
+            .unwrap_or(after.len());
+        let (unit, after) = after.split_at(unit_end);
+        let factor = UNITS.iter().find(|(name, _)| *name == unit)?.1;
+        sum += number.parse::<f64>().ok()? * factor;
+        rest = after;
+    }
+    Some(sign * sum as i128)
+}
+
 /// A duration as `docker ps` words it: `Less than a second`, `About a minute`, `3 hours`.
 pub fn human_duration(nanoseconds: u64) -> String {
     let seconds = nanoseconds / NANOS;
@@ -147,6 +212,29 @@ pub fn human_duration(nanoseconds: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn moments_as_users_say_them() {
+        let now = 10_000_000 * NANOS;
+        let seconds = |text: &str| parse_age_or_moment(text, now).map(|moment| moment / NANOS);
+        assert_eq!(seconds("1h30m"), Ok(10_000_000 - 5400));
+        assert_eq!(seconds("1.5h"), Ok(10_000_000 - 5400));
+        assert_eq!(seconds("-1s"), Ok(10_000_001));
+        assert_eq!(seconds("999999h"), Ok(0));
+        assert_eq!(seconds("12.5"), Ok(12));
+        for text in [
+            "1970-01-02",
+            "1970-01-02T00:00",
+            "1970-01-02T00:00:00",
+            "1970-01-02T01:00:00+01:00",
+        ] {
+            assert_eq!(seconds(text), Ok(86_400), "{text}");
+        }
+        for text in ["whenever", "1d", "", "12.x", "1970-13"] {
+            let error = seconds(text).unwrap_err();
+            assert_eq!(error.status(), 400, "{text}");
+        }
+    }
 
     #[test]
     fn moments_are_written_as_go_does() {

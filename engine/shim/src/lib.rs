@@ -12,10 +12,12 @@
 //! | `session` | one process of the container with its streams |
 //! | `client` | a client at these streams: frames, back pressure, detach keys |
 //! | `connection` | the daemon at the other end of a socket |
+//! | `control` | the control group of a running container |
 //! | `protocol`, `frame` | the words they use |
 
 mod client;
 mod connection;
+mod control;
 pub mod frame;
 mod opening;
 pub mod protocol;

@@ -14,7 +14,8 @@
 
 use std::path::PathBuf;
 
-use drydock_runtime::spec::{Process, Spec, StartError};
+use drydock_runtime::cgroup::Usage;
+use drydock_runtime::spec::{Cgroup, Process, Spec, StartError};
 use serde::{Deserialize, Serialize};
 
 /// Version of this protocol.
@@ -67,6 +68,8 @@ pub enum RequestBody {
         /// Signal number.
         signal: i32,
     },
+    /// Something about the container's control group. Answer: `Done`, `Processes`, `Use` or `Error`.
+    Control(Control),
     /// Set the terminal's size, of an exec where given. Answer: `Done` or `Error`.
     Resize {
         /// The exec instance, or PID 1.
@@ -76,6 +79,43 @@ pub enum RequestBody {
         /// Columns.
         width: u16,
     },
+}
+
+/// What can be asked of a control group.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Control {
+    /// Stop all processes, or let them go on.
+    Freeze {
+        /// Stop them.
+        frozen: bool,
+    },
+    /// Change limits; 0 leaves one as it is.
+    Limit(Box<Cgroup>),
+    /// Which processes are in it.
+    Processes,
+    /// What it uses.
+    Use,
+}
+
+/// What a container uses.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Use {
+    /// Its control group.
+    pub group: Usage,
+    /// Its network interfaces, without the loopback.
+    pub interfaces: Vec<Interface>,
+}
+
+/// A network interface.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Interface {
+    /// Its name inside the container.
+    pub name: String,
+    /// Bytes, packets, errors and drops received.
+    pub received: [u64; 4],
+    /// Bytes, packets, errors and drops sent.
+    pub sent: [u64; 4],
 }
 
 /// What a start needs beyond the spec.
@@ -186,6 +226,10 @@ pub enum Answer {
         /// Its number in the host's PID namespace.
         pid: i32,
     },
+    /// The processes of the container, in the host's PID namespace.
+    Processes(Vec<i32>),
+    /// What the container uses.
+    Use(Box<Use>),
     /// It did not start, and nothing of it is left.
     Failed(StartError),
     /// What the shim knows, for a daemon that was away.

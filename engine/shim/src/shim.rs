@@ -152,7 +152,7 @@ enum Token {
 }
 
 impl Shim {
-    fn init_pid(&self) -> i32 {
+    pub(crate) fn init_pid(&self) -> i32 {
         self.sessions
             .first()
             .map_or(0, |session| session.process.pid)
@@ -281,6 +281,7 @@ impl Shim {
                 None => Answer::Done,
             },
             RequestBody::Kill { signal } => done(self.kill(signal)),
+            RequestBody::Control(wanted) => self.control(wanted),
             RequestBody::Resize {
                 exec_id,
                 height,

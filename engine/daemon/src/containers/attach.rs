@@ -58,6 +58,12 @@ async fn prepare(engine: &Arc<Engine>, request: &Request) -> Result<Answer, Erro
     // must not miss what PID 1 then writes first.
     let changing = Arc::clone(&container.lifecycle).lock_owned().await;
     let record = container.snapshot();
+    if record.is_paused() {
+        return Err(Error::Conflict(format!(
+            "container {} is paused, unpause the container before attach",
+            request.name
+        )));
+    }
     let terminal = record.config_truth("Tty");
     let wish = Wish {
         logs: query.boolean("logs"),

@@ -129,6 +129,12 @@ pub async fn create(engine: &Arc<Engine>, mut request: Request) -> Result<Answer
     }
     let record = container.snapshot();
     match record.state.status {
+        Status::Running if record.state.paused => {
+            return Err(Error::Conflict(format!(
+                "Container {} is paused, unpause the container before exec",
+                request.name
+            )));
+        }
         Status::Running => {}
         Status::Restarting => {
             return Err(Error::Conflict(format!(

@@ -88,6 +88,7 @@ fn state(record: &Record) -> Value {
     json!({
         "Status": record.status_word(),
         "Running": record.is_running(),
+        "Paused": record.is_paused(),
         "Restarting": state.status == Status::Restarting,
         "OOMKilled": state.oom_killed,
         "Dead": state.status == Status::Dead,

@@ -7,7 +7,7 @@ use drydock_api::Error;
 use drydock_defects::defect;
 use drydock_shim::protocol::{Answer, RequestBody};
 
-use super::{Container, Status, signals};
+use super::{Container, Record, Status, pause, signals};
 use crate::engine::Engine;
 use crate::http::{Answer as HttpAnswer, Request};
 
@@ -68,9 +68,7 @@ pub async fn user_signal(
     if record.state.status != Status::Running {
         return Err(not_running(&container.id));
     }
-    let own = record.config_text("StopSignal");
-    let stops = own.is_empty() || signal == KILL || signals::parse(own) == Ok(signal);
-    if stops && !defect!("restart-after-kill") {
+    if stops(&record, signal) && !defect!("restart-after-kill") {
         container.live().exit_on_next = true;
     }
     container.publish(|record| record.manually_stopped = true);
@@ -78,6 +76,12 @@ pub async fn user_signal(
         tracing::warn!("{error}");
     }
     send(engine, container, signal).await
+}
+
+/// Whether a container is meant to end by a signal, as Docker sees it: without a stop signal of its own by any.
+fn stops(record: &Record, signal: i32) -> bool {
+    let own = record.config_text("StopSignal");
+    own.is_empty() || signal == KILL || signals::parse(own) == Ok(signal)
 }
 
 /// Docker's text for a verb that needs a running container.
@@ -95,12 +99,13 @@ pub async fn send(engine: &Engine, container: &Container, signal: i32) -> Result
         return Err(not_running(&container.id));
     };
     // Before the signal: the end that it causes must come after it.
-    engine.events.container(
-        &container.snapshot(),
-        "kill",
-        &[("signal", &signal.to_string())],
-    );
+    let record = container.snapshot();
+    engine
+        .events
+        .container(&record, "kill", &[("signal", &signal.to_string())]);
     match shim.ask(RequestBody::Kill { signal }, &[]).await? {
+        // It cannot arrive while the process stands still.
+        Answer::Done if stops(&record, signal) => pause::go_on(engine, container).await,
         Answer::Done => Ok(()),
         // PID 1 has ended, and the shim is about to say so.
         _ => Err(not_running(&container.id)),

@@ -23,6 +23,23 @@ pub fn check(config: &HostConfig, host: &Host) -> Result<(), Error> {
     not_built(config)
 }
 
+/// Checks limits that are to change. What belongs together need not all be said.
+///
+/// # Errors
+/// As [`check`].
+pub fn check_update(config: &HostConfig) -> Result<(), Error> {
+    let host = Host {
+        processors: crate::handlers::info::processors(),
+    };
+    let only_swap = config.memory.unwrap_or(0) == 0;
+    let swap = config.memory_swap.filter(|_| !only_swap);
+    let config = HostConfig {
+        memory_swap: swap,
+        ..config.clone()
+    };
+    check(&config, &host)
+}
+
 /// Checks the score by which the kernel chooses what to kill.
 ///
 /// # Errors

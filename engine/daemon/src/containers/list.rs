@@ -97,6 +97,7 @@ pub fn status(record: &Record, now: u64) -> String {
     let since = |moment: u64| time::human_duration(now.saturating_sub(moment));
     let state = &record.state;
     match state.status {
+        Status::Running if state.paused => format!("Up {} (Paused)", since(state.started_at)),
         Status::Running => format!("Up {}", since(state.started_at)),
         Status::Restarting => format!(
             "Restarting ({}) {} ago",

@@ -20,7 +20,10 @@ pub async fn handle(engine: &Arc<Engine>, request: &Request) -> Result<Answer, E
     filters.validate(&["label", "label!", "until"])?;
     let until = match filters.get("until") {
         [] => None,
-        [text] => Some(time::parse_rfc3339(text).map_or_else(|| time::parse_moment(text), Ok)?),
+        [text] => Some(time::parse_age_or_moment(
+            text,
+            drydock_sys::clock::realtime(),
+        )?),
         _ => return Err(Error::invalid("more than one until filter specified")),
     };
     let mut deleted = Vec::new();

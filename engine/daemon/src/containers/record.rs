@@ -65,6 +65,9 @@ pub struct State {
     pub error: String,
     /// The kernel's out-of-memory killer ended a process of it.
     pub oom_killed: bool,
+    /// Its processes stand still; see [`Record::is_paused`].
+    #[serde(default)]
+    pub paused: bool,
     /// Nanoseconds since 1970; 0 is never.
     pub started_at: u64,
     /// Nanoseconds since 1970; 0 is never.
@@ -115,6 +118,11 @@ impl Record {
             || self.is_starting_again()
     }
 
+    /// It runs, and its processes stand still.
+    pub fn is_paused(&self) -> bool {
+        self.state.status == Status::Running && self.state.paused
+    }
+
     /// The word of the API for the state. The intents do not show.
     pub fn status_word(&self) -> &'static str {
         match self.state.status {
@@ -122,6 +130,7 @@ impl Record {
             Status::Starting if self.is_starting_again() => "restarting",
             Status::Starting if self.state.started_at == 0 => "created",
             Status::Starting | Status::Exited => "exited",
+            Status::Running if self.state.paused => "paused",
             Status::Running => "running",
             Status::Restarting => "restarting",
             Status::Dead => "dead",

@@ -61,6 +61,11 @@ pub async fn remove(
         Status::Created | Status::Exited | Status::Dead => None,
     };
     let force = force || defect!("running-container-removed");
+    if record.is_paused() && !force {
+        return Err(Error::Conflict(format!(
+            "cannot remove container \"{shown}\": container is paused and must be unpaused first"
+        )));
+    }
     if let Some(word) = blocked.filter(|_| !force) {
         return Err(Error::Conflict(format!(
             "cannot remove container \"{shown}\": container is {word}: stop the container before removing or force remove"

@@ -170,7 +170,8 @@ fn namespaces(record: &Record, host: &HostConfig) -> Namespaces {
     }
 }
 
-fn cgroup(engine: &Engine, record: &Record, host: &HostConfig) -> Cgroup {
+/// The control group of a container, with its limits.
+pub fn cgroup(engine: &Engine, record: &Record, host: &HostConfig) -> Cgroup {
     Cgroup {
         path: format!("{}/{}", engine.settings.cgroup_parent(), record.id),
         memory: host

@@ -90,6 +90,11 @@ pub async fn start(
 ) -> Result<(), Error> {
     let before = container.snapshot();
     match before.state.status {
+        Status::Running if before.state.paused => {
+            return Err(Error::Conflict(
+                "cannot start a paused container, try unpause instead".to_owned(),
+            ));
+        }
         Status::Running | Status::Starting => return Err(Error::NotModified),
         Status::Removing | Status::Dead => {
             return Err(Error::Conflict(
@@ -188,6 +193,7 @@ async fn attempt(
     let endpoint = endpoint(engine, &container.snapshot())?;
     let record = container.publish(|record| {
         record.state.status = Status::Starting;
+        record.state.paused = false;
         record.endpoint = endpoint;
     });
     container.save()?;

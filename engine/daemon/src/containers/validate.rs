@@ -83,7 +83,11 @@ fn mount_types(host: &Value) -> Result<(), Error> {
     Ok(())
 }
 
-fn restart_policy(host: &Value) -> Result<(), Error> {
+/// Checks the restart policy.
+///
+/// # Errors
+/// 400 with Docker's texts.
+pub fn restart_policy(host: &Value) -> Result<(), Error> {
     let name = host
         .pointer("/RestartPolicy/Name")
         .and_then(Value::as_str)

@@ -5,18 +5,21 @@ use std::fs;
 use drydock_api::{shape, time};
 use serde_json::{Value, json};
 
-use crate::containers::Status;
 use crate::engine::Engine;
 use crate::http::Answer;
 
 /// GET /info.
 pub fn info(engine: &Engine) -> Answer {
     let settings = &engine.settings;
-    let (running, stopped) = counts(engine);
+    let (running, paused, stopped) = counts(engine);
     let v2 = fs::exists("/sys/fs/cgroup/cgroup.controllers").unwrap_or(false);
-    Answer::json(&shape::INFO.with(json!({
+    let mut security = vec!["name=seccomp,profile=builtin"];
+    if v2 {
+        security.push("name=cgroupns");
+    }
+    let mut value = shape::INFO.with(json!({
         "ID": engine.identity.engine_id,
-        "Containers": running + stopped,
+        "Containers": running + paused + stopped,
         "ContainersRunning": running,
         "ContainersStopped": stopped,
         "Images": engine.images.list().len(),
@@ -57,19 +60,25 @@ pub fn info(engine: &Engine) -> Answer {
         "Runtimes": {"drydock": {"path": "drydock"}},
         "DefaultRuntime": "drydock",
         "LiveRestoreEnabled": settings.live_restore,
-        "SecurityOptions": if v2 { json!(["name=seccomp,profile=builtin", "name=cgroupns"]) } else { json!(["name=seccomp,profile=builtin"]) },
+        "SecurityOptions": security,
         "FirewallBackend": {"Driver": "nftables"},
         "CDISpecDirs": [],
-    })))
+    }));
+    value["ContainersPaused"] = json!(paused);
+    Answer::json(&value)
 }
 
-fn counts(engine: &Engine) -> (usize, usize) {
+/// How many containers run, stand still, and do neither.
+fn counts(engine: &Engine) -> (usize, usize, usize) {
     let all = engine.containers.all();
-    let running = all
-        .iter()
-        .filter(|container| container.snapshot().state.status == Status::Running)
-        .count();
-    (running, all.len() - running)
+    let count = |wanted: &str| {
+        let words = all
+            .iter()
+            .map(|container| container.snapshot().status_word());
+        words.filter(|word| *word == wanted).count()
+    };
+    let (running, paused) = (count("running"), count("paused"));
+    (running, paused, all.len() - running - paused)
 }
 
 fn registries(engine: &Engine) -> Value {
@@ -106,7 +115,8 @@ pub fn processors() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
-fn memory_total() -> u64 {
+/// The host's memory, bytes.
+pub fn memory_total() -> u64 {
     let text = read("/proc/meminfo");
     let line = text
         .lines()

@@ -8,6 +8,7 @@
 //! needs control over which file is written when (a write to `cgroup.procs` can cost 10 ms, see
 //! ARCHITECTURE.md).
 
+mod control;
 mod devices;
 mod v1;
 mod v2;
@@ -22,6 +23,8 @@ use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 
 use crate::spec;
+
+pub use control::Usage;
 
 /// The cgroup trees of this host, held open.
 #[derive(Debug)]

@@ -117,29 +117,13 @@ fn ancestors_from_top(path: &Path) -> Vec<PathBuf> {
     all
 }
 
-/// Writes the limits.
+/// Writes the limits, and which devices may be used.
 pub(super) fn limit(
     group: &Group,
     wanted: &spec::Cgroup,
     extra_devices: &[spec::Device],
 ) -> io::Result<()> {
-    let positive = |value: i64| (value > 0).then(|| value.to_string());
-    group.write_limit("memory", "memory.limit_in_bytes", positive(wanted.memory))?;
-    group.write_limit(
-        "memory",
-        "memory.soft_limit_in_bytes",
-        positive(wanted.memory_reservation),
-    )?;
-    limit_swap(group, wanted)?;
-    group.write_limit("cpu", "cpu.shares", positive(wanted.cpu_shares))?;
-    if let Some((quota, period)) = cpu_quota(wanted) {
-        group.write_limit("cpu", "cpu.cfs_period_us", Some(period.to_string()))?;
-        group.write_limit("cpu", "cpu.cfs_quota_us", Some(quota.to_string()))?;
-    }
-    let text = |value: &String| (!value.is_empty()).then(|| value.clone());
-    group.write_limit("cpuset", "cpuset.cpus", text(&wanted.cpuset_cpus))?;
-    group.write_limit("cpuset", "cpuset.mems", text(&wanted.cpuset_mems))?;
-    group.write_limit("pids", "pids.max", positive(wanted.pids_limit))?;
+    resources(group, wanted)?;
     if wanted.all_devices {
         return Ok(());
     }
@@ -157,6 +141,27 @@ pub(super) fn limit(
         )?;
     }
     Ok(())
+}
+
+/// Writes the limits of what can be used up.
+pub(super) fn resources(group: &Group, wanted: &spec::Cgroup) -> io::Result<()> {
+    let positive = |value: i64| (value > 0).then(|| value.to_string());
+    group.write_limit("memory", "memory.limit_in_bytes", positive(wanted.memory))?;
+    group.write_limit(
+        "memory",
+        "memory.soft_limit_in_bytes",
+        positive(wanted.memory_reservation),
+    )?;
+    limit_swap(group, wanted)?;
+    group.write_limit("cpu", "cpu.shares", positive(wanted.cpu_shares))?;
+    if let Some((quota, period)) = cpu_quota(wanted) {
+        group.write_limit("cpu", "cpu.cfs_period_us", Some(period.to_string()))?;
+        group.write_limit("cpu", "cpu.cfs_quota_us", Some(quota.to_string()))?;
+    }
+    let text = |value: &String| (!value.is_empty()).then(|| value.clone());
+    group.write_limit("cpuset", "cpuset.cpus", text(&wanted.cpuset_cpus))?;
+    group.write_limit("cpuset", "cpuset.mems", text(&wanted.cpuset_mems))?;
+    group.write_limit("pids", "pids.max", positive(wanted.pids_limit))
 }
 
 /// The combined limit, where the kernel accounts for swap at all; Docker ignores it elsewhere, too, when the

@@ -74,12 +74,30 @@ fn switch_on(directory: &OwnedFd, available: &[String], enable: &str) -> io::Res
     write_file(directory, "cgroup.subtree_control", enable)
 }
 
-/// Writes the limits.
+/// Writes the limits, and which devices may be used.
 pub(super) fn limit(
     group: &Group,
     wanted: &spec::Cgroup,
     extra_devices: &[spec::Device],
 ) -> io::Result<()> {
+    resources(group, wanted)?;
+    if wanted.all_devices {
+        return Ok(());
+    }
+    let program = devices::program(&devices::rules(extra_devices));
+    let Some(first) = group.directories.first() else {
+        return Ok(());
+    };
+    drydock_sys::bpf::attach_device_program(first.directory.as_fd(), &program).map_err(|error| {
+        io::Error::new(
+            error.kind(),
+            format!("failed to attach the device rules: {error}"),
+        )
+    })
+}
+
+/// Writes the limits of what can be used up.
+pub(super) fn resources(group: &Group, wanted: &spec::Cgroup) -> io::Result<()> {
     let positive = |value: i64| (value > 0).then(|| value.to_string());
     group.write_limit("memory", "memory.max", positive(wanted.memory))?;
     group.write_limit("memory", "memory.low", positive(wanted.memory_reservation))?;
@@ -106,20 +124,7 @@ pub(super) fn limit(
     let text = |value: &String| (!value.is_empty()).then(|| value.clone());
     group.write_limit("cpuset", "cpuset.cpus", text(&wanted.cpuset_cpus))?;
     group.write_limit("cpuset", "cpuset.mems", text(&wanted.cpuset_mems))?;
-    group.write_limit("pids", "pids.max", positive(wanted.pids_limit))?;
-    if wanted.all_devices {
-        return Ok(());
-    }
-    let program = devices::program(&devices::rules(extra_devices));
-    let Some(first) = group.directories.first() else {
-        return Ok(());
-    };
-    drydock_sys::bpf::attach_device_program(first.directory.as_fd(), &program).map_err(|error| {
-        io::Error::new(
-            error.kind(),
-            format!("failed to attach the device rules: {error}"),
-        )
-    })
+    group.write_limit("pids", "pids.max", positive(wanted.pids_limit))
 }
 
 /// Version 2 counts swap apart from memory.
