@@ -74,7 +74,11 @@ pub async fn ended(engine: &Arc<Engine>, container: &Arc<Container>, exit: ExitR
         return;
     }
     let delay = restart_delay(container, &before, &exit);
-    container.live().shim = None;
+    let kept = {
+        let mut live = container.live();
+        live.shim = None;
+        std::mem::take(&mut live.kept)
+    };
     let after = container.publish(|record| {
         let state = &mut record.state;
         state.status = if delay.is_some() {
@@ -101,7 +105,7 @@ pub async fn ended(engine: &Arc<Engine>, container: &Arc<Container>, exit: ExitR
     if after.auto_remove() && defect!("rm-flag-ignored") {
         return container.notify_removed();
     }
-    if after.auto_remove() {
+    if after.auto_remove() && !kept {
         if let Err(error) = remove::discard(engine, container).await {
             tracing::error!("remove container {}: {error}", after.name);
         }

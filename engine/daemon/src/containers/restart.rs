@@ -33,7 +33,11 @@ async fn restart(
     patience: Option<i64>,
 ) -> Result<(), Error> {
     if container.snapshot().is_running() {
-        stop::stop(engine, container, signal, patience).await?;
+        container.live().kept = true;
+        let stopped = stop::stop(engine, container, signal, patience).await;
+        // The end took it, unless there was none.
+        container.live().kept = false;
+        stopped?;
     }
     let _changing = container.lifecycle.lock().await;
     container.live().forget_restarts();
