@@ -7,6 +7,8 @@
 
 use serde::Serialize;
 
+use super::place;
+
 /// Equal lines that stay on each side of a difference. Longer stretches are folded.
 const CONTEXT: usize = 3;
 
@@ -66,7 +68,7 @@ fn read(line: &str, before: Option<Mark>) -> (Mark, &str) {
     } else if let Some(rest) = line.strip_prefix("  + ") {
         (Mark::Found, rest)
     } else if !line.starts_with(' ') && line.contains(".md:") {
-        (Mark::Place, line)
+        (Mark::Place, place(line))
     } else {
         (Mark::Note, line.trim_start())
     }
@@ -122,6 +124,12 @@ mod tests {
         );
         let found = &lines(DIFFERENCE)[5];
         assert_eq!(found.text, "found \u{241b}[1m");
+    }
+
+    #[test]
+    fn a_place_is_the_same_on_every_machine() {
+        let text = "/home/me/drydock/conformance/scenarios/t/p.md:7: T\n";
+        assert_eq!(lines(text)[0].text, "scenarios/t/p.md:7: T");
     }
 
     #[test]

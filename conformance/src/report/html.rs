@@ -7,7 +7,8 @@
 //! What the template gets is made here, in the shape in which it is shown. Everything is text to it and escaped: a
 //! scenario's output is whatever a container printed.
 
-use std::collections::BTreeMap;
+mod lists;
+mod scenarios;
 
 use anyhow::Context;
 use minijinja::syntax::SyntaxConfig;
@@ -16,16 +17,13 @@ use minijinja::{AutoEscape, Environment};
 use rig::Rig;
 use serde::Serialize;
 
-use super::diff::{self, Line};
 use super::matrix::{TOTAL, counts, topics, without_count};
-use super::{Count, Kind, RECORDED, Setting, detail};
-use crate::suite::{Lists, Results, Run};
-use crate::workshop::Outcome;
+use super::{Count, Kind, RECORDED, Setting};
+use crate::suite::{Lists, Results};
+use lists::{Explained, Known, News, Slow, Unbuilt, Wire};
+use scenarios::Topic;
 
 const TEMPLATE: &str = include_str!("page.html");
-
-/// How many of the slowest runs are shown.
-const SLOWEST: usize = 10;
 
 /// With more failures than this the differences are closed at first: a page is read from its head.
 const OPEN: usize = 12;
@@ -72,12 +70,13 @@ struct Page<'a> {
     rows: Vec<Row<'a>>,
     total: Vec<Cell>,
     topics: Vec<Topic<'a>>,
-    news: Vec<&'a str>,
+    news: Vec<News<'a>>,
     open: bool,
     explained: Vec<Explained<'a>>,
     known: Vec<Known<'a>>,
     unbuilt: Vec<Unbuilt<'a>>,
     slowest: Vec<Slow<'a>>,
+    wire: Vec<Wire<'a>>,
     errors: &'a [String],
     stale: &'a [String],
 }
@@ -113,77 +112,6 @@ struct Row<'a> {
     cells: Vec<Cell>,
 }
 
-#[derive(Serialize)]
-struct Topic<'a> {
-    name: &'a str,
-    /// `KIND@RIG` for each run in it, which is what the filter looks at.
-    has: String,
-    scenarios: Vec<Scenario<'a>>,
-}
-
-#[derive(Serialize)]
-struct Scenario<'a> {
-    id: &'a str,
-    has: String,
-    name: &'a str,
-    place: String,
-    runs: Vec<Chip<'a>>,
-    findings: Vec<Finding<'a>>,
-}
-
-#[derive(Serialize)]
-struct Chip<'a> {
-    rig: &'a str,
-    key: &'static str,
-    word: &'static str,
-    seconds: String,
-}
-
-/// What a run says beyond its word. Rigs that say the same share one.
-#[derive(Serialize)]
-struct Finding<'a> {
-    rigs: Vec<&'a str>,
-    key: &'static str,
-    word: &'static str,
-    lines: Vec<Line>,
-}
-
-#[derive(Serialize)]
-struct Explained<'a> {
-    id: &'a str,
-    what: &'a str,
-    why: &'a str,
-    scenario: &'a str,
-    rigs: Vec<&'a str>,
-}
-
-#[derive(Serialize)]
-struct Known<'a> {
-    what: &'a str,
-    scenario: &'a str,
-    rigs: Vec<&'a str>,
-}
-
-#[derive(Serialize)]
-struct Unbuilt<'a> {
-    topic: &'a str,
-    parts: Vec<Part<'a>>,
-}
-
-/// What an engine says of a part that it does not have, and which scenarios need it.
-#[derive(Serialize)]
-struct Part<'a> {
-    words: &'a str,
-    scenarios: Vec<&'a str>,
-}
-
-#[derive(Serialize)]
-struct Slow<'a> {
-    seconds: String,
-    scenario: &'a str,
-    rig: &'a str,
-}
-
 impl<'a> Page<'a> {
     fn of(
         results: &'a Results,
@@ -208,9 +136,7 @@ impl<'a> Page<'a> {
             topic,
             cells: cells(topic),
         });
-        let news = |run: &&Run| matches!(run.outcome, Outcome::Fail(_) | Outcome::Unsteady(_));
-        let mut names: Vec<&str> = results.runs.iter().filter(news).map(id).collect();
-        names.dedup();
+        let news = lists::news(results);
         Page {
             all_well: results.all_well(),
             sum: Cell::of("", &sum),
@@ -227,12 +153,13 @@ impl<'a> Page<'a> {
                 .into_iter()
                 .map(|topic| Topic::of(results, topic))
                 .collect(),
-            open: names.len() <= OPEN,
-            news: names,
-            explained: explained(results, lists),
-            known: known(results),
-            unbuilt: unbuilt(results),
-            slowest: slowest(results),
+            open: news.len() <= OPEN,
+            news,
+            explained: lists::explained(results, lists),
+            known: lists::known(results),
+            unbuilt: lists::unbuilt(results),
+            slowest: lists::slowest(results),
+            wire: lists::wire(results),
             errors: &results.errors,
             stale: &results.stale,
         }
@@ -267,78 +194,6 @@ impl<'a> Column<'a> {
     }
 }
 
-impl<'a> Topic<'a> {
-    fn of(results: &'a Results, topic: &'a str) -> Topic<'a> {
-        let runs: Vec<&Run> = results
-            .runs
-            .iter()
-            .filter(|run| run.topic == topic)
-            .collect();
-        let scenarios = runs.chunk_by(|a, b| a.id == b.id);
-        Topic {
-            name: topic,
-            has: has(&runs),
-            scenarios: scenarios.map(Scenario::of).collect(),
-        }
-    }
-}
-
-impl<'a> Scenario<'a> {
-    /// `runs` are those of one scenario, and there is at least one.
-    fn of(runs: &[&'a Run]) -> Scenario<'a> {
-        let first = runs[0];
-        let mut findings: Vec<(&Run, Finding)> = Vec::new();
-        for run in runs.iter().filter(|run| !detail(&run.outcome).is_empty()) {
-            let same = findings
-                .iter_mut()
-                .find(|(other, _)| other.outcome == run.outcome);
-            match same {
-                Some((_, finding)) => finding.rigs.push(run.rig.name()),
-                None => findings.push((run, Finding::of(run))),
-            }
-        }
-        Scenario {
-            id: &first.id,
-            has: has(runs),
-            name: first
-                .id
-                .split_once('/')
-                .map_or(first.id.as_str(), |(_, name)| name),
-            place: format!("{}:{}", first.page, first.line),
-            runs: runs.iter().map(|run| Chip::of(run)).collect(),
-            findings: findings.into_iter().map(|(_, finding)| finding).collect(),
-        }
-    }
-}
-
-impl<'a> Chip<'a> {
-    fn of(run: &'a Run) -> Chip<'a> {
-        let kind = Kind::of(&run.outcome);
-        Chip {
-            rig: run.rig.name(),
-            key: kind.key(),
-            word: kind.word(),
-            seconds: seconds(run.elapsed),
-        }
-    }
-}
-
-impl<'a> Finding<'a> {
-    fn of(run: &'a Run) -> Finding<'a> {
-        let kind = Kind::of(&run.outcome);
-        Finding {
-            rigs: vec![run.rig.name()],
-            key: kind.key(),
-            word: kind.word(),
-            lines: diff::lines(detail(&run.outcome)),
-        }
-    }
-}
-
-fn id(run: &Run) -> &str {
-    &run.id
-}
-
 fn named(count: &Count) -> Vec<Named> {
     let kinds = count.kinds().map(|(kind, number)| Named {
         key: kind.key(),
@@ -346,93 +201,6 @@ fn named(count: &Count) -> Vec<Named> {
         number,
     });
     kinds.collect()
-}
-
-/// `KIND@RIG` for each run, once.
-fn has(runs: &[&Run]) -> String {
-    let mut words: Vec<String> = runs
-        .iter()
-        .map(|run| format!("{}@{}", Kind::of(&run.outcome).key(), run.rig))
-        .collect();
-    words.sort();
-    words.dedup();
-    words.join(" ")
-}
-
-/// The divergences that showed, with their reasons.
-fn explained<'a>(results: &'a Results, lists: &'a Lists) -> Vec<Explained<'a>> {
-    let mut found: Vec<Explained> = Vec::new();
-    for run in &results.runs {
-        let Outcome::Explained(id) = &run.outcome else {
-            continue;
-        };
-        if let Some(entry) = found.iter_mut().find(|entry| entry.id == id) {
-            entry.rigs.push(run.rig.name());
-            continue;
-        }
-        let entry = lists.divergences.iter().find(|entry| entry.id == *id);
-        found.push(Explained {
-            id,
-            what: entry.map_or("", |entry| &entry.what),
-            why: entry.map_or("", |entry| &entry.why),
-            scenario: &run.id,
-            rigs: vec![run.rig.name()],
-        });
-    }
-    found
-}
-
-fn known(results: &Results) -> Vec<Known<'_>> {
-    let mut found: Vec<Known> = Vec::new();
-    for run in &results.runs {
-        let Outcome::KnownFailure(what) = &run.outcome else {
-            continue;
-        };
-        match found
-            .iter_mut()
-            .find(|known| known.what == what && known.scenario == run.id)
-        {
-            Some(known) => known.rigs.push(run.rig.name()),
-            None => found.push(Known {
-                what,
-                scenario: &run.id,
-                rigs: vec![run.rig.name()],
-            }),
-        }
-    }
-    found
-}
-
-fn unbuilt(results: &Results) -> Vec<Unbuilt<'_>> {
-    let mut by_topic: BTreeMap<&str, BTreeMap<&str, Vec<&str>>> = BTreeMap::new();
-    for run in &results.runs {
-        if let Outcome::NotBuiltYet(words) = &run.outcome {
-            let parts = by_topic.entry(&run.topic).or_default();
-            parts.entry(words).or_default().push(&run.id);
-        }
-    }
-    let part = |(words, mut scenarios): (_, Vec<_>)| {
-        scenarios.dedup();
-        Part { words, scenarios }
-    };
-    by_topic
-        .into_iter()
-        .map(|(topic, parts)| Unbuilt {
-            topic,
-            parts: parts.into_iter().map(part).collect(),
-        })
-        .collect()
-}
-
-fn slowest(results: &Results) -> Vec<Slow<'_>> {
-    let mut runs: Vec<&Run> = results.runs.iter().collect();
-    runs.sort_by(|a, b| b.elapsed.cmp(&a.elapsed));
-    let slow = runs.into_iter().take(SLOWEST).map(|run| Slow {
-        seconds: seconds(run.elapsed),
-        scenario: &run.id,
-        rig: run.rig.name(),
-    });
-    slow.collect()
 }
 
 fn seconds(time: std::time::Duration) -> String {

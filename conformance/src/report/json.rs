@@ -32,6 +32,7 @@ pub fn json(results: &Results, rigs: &[Rig]) -> serde_json::Value {
         "all_well": results.all_well(),
         "errors": results.errors,
         "stale": results.stale,
+        "wire": results.wire.iter().map(|(rig, report)| (rig.name(), report)).collect::<BTreeMap<_, _>>(),
         "runs": results.runs.iter().map(run).collect::<Vec<_>>(),
     })
 }

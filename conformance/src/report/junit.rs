@@ -10,7 +10,7 @@ use std::time::Duration;
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestRerun, TestSuite};
 use rig::Rig;
 
-use super::{Kind, RECORDED, Setting, detail};
+use super::{Kind, RECORDED, Setting, detail, place};
 use crate::suite::{Results, Run};
 use crate::workshop::Outcome;
 
@@ -50,7 +50,10 @@ fn case(run: &Run) -> TestCase {
     let mut case = TestCase::new(run.id.as_str(), status(&run.outcome));
     case.set_classname(format!("{}.{}", run.rig, run.topic))
         .set_time(run.elapsed)
-        .add_property(("page", format!("{}:{}", run.page, run.line).as_str()));
+        .add_property((
+            "page",
+            format!("{}:{}", place(&run.page), run.line).as_str(),
+        ));
     case
 }
 

@@ -148,6 +148,11 @@ pub fn detail(outcome: &Outcome) -> &str {
     }
 }
 
+/// A page without the directories that only this machine has: from `scenarios/` on.
+fn place(page: &str) -> &str {
+    page.find("/scenarios/").map_or(page, |at| &page[at + 1..])
+}
+
 /// Everything that is not a pass, for a person.
 pub fn failures(results: &Results) -> String {
     let mut text = String::new();

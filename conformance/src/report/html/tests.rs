@@ -124,6 +124,44 @@ fn every_section_has_what_it_is_for() {
 }
 
 #[test]
+fn code_is_set_apart_and_a_single_backtick_is_none() {
+    let texts = |text| -> Vec<(String, bool)> {
+        let pieces = serde_json::to_value(lists::prose(text)).unwrap();
+        let pieces = pieces.as_array().unwrap().clone();
+        let piece = |piece: &serde_json::Value| {
+            let text = piece["text"].as_str().unwrap().to_owned();
+            (text, piece["code"].as_bool().unwrap())
+        };
+        pieces.iter().map(piece).collect()
+    };
+    let pair = |text: &str, code| (text.to_owned(), code);
+    assert_eq!(
+        texts("a `b` c"),
+        [pair("a ", false), pair("b", true), pair(" c", false)]
+    );
+    assert_eq!(texts("it`s"), [pair("it`s", false)]);
+    assert_eq!(texts(""), []);
+}
+
+#[test]
+fn the_wire_is_shown_where_it_was_looked_at() {
+    let mut results = samples::results();
+    assert!(!page_of(&results).contains("id=\"wire\""));
+    let mut report = wire::Report {
+        requests: 12,
+        routes: 106,
+        ..wire::Report::default()
+    };
+    report.not_built.insert("BuildPrune".into(), 1);
+    results.wire.insert(Rig::Api, report);
+    let page = page_of(&results);
+    assert!(
+        page.contains("0 of 106") && page.contains("BuildPrune"),
+        "{page}"
+    );
+}
+
+#[test]
 fn a_run_without_anything_is_a_page_as_well() {
     assert!(page_of(&Results::default()).contains("Nothing was run"));
 }
