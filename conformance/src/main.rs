@@ -23,6 +23,7 @@ fn main() -> ExitCode {
         Some(("update", matches)) => update(matches),
         Some(("claims", matches)) => claims::command::run(matches),
         Some(("defects", matches)) => conformance::defects::run(matches),
+        Some(("grammar", matches)) => grammar::run(matches),
         Some(("fuzz", matches)) => model::run(matches),
         Some((_, matches)) => run(matches),
         None => Ok(ExitCode::from(2)),
@@ -78,6 +79,7 @@ fn command() -> Command {
         )
         .subcommand(Command::new("list").about("List the scenarios").args(&choice))
         .subcommand(claims::command::command())
+        .subcommand(grammar::command())
         .subcommand(conformance::defects::command())
         .subcommand(model::command())
         .subcommand(

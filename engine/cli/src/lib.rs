@@ -35,7 +35,7 @@ const GLOBAL: &[Flag] = &[
     )
     .short('c'),
     Flag::switch("debug", "Accepted for the stock client's sake").short('D'),
-    Flag::list("host", "Engine to talk to, as unix:///path").short('H'),
+    Flag::text("host", "Engine to talk to, as unix:///path").short('H'),
     Flag::text("log-level", "Accepted for the stock client's sake")
         .short('l')
         .default("info"),
@@ -88,7 +88,7 @@ fn dispatch(program: &str, words: &[String]) -> Outcome {
     {
         return commands::up::session(&words[1..]);
     }
-    let global = match flags::parse(&[GLOBAL], false, words) {
+    let global = match flags::parse(&[GLOBAL], false, words).and_then(one_host) {
         Ok(global) => global,
         Err(UsageError(text)) => {
             let text = format!(
@@ -157,6 +157,16 @@ fn dispatch(program: &str, words: &[String]) -> Outcome {
         host,
     };
     (command.run)(&context, &matches)
+}
+
+/// Which of two engines was meant, nobody can tell.
+fn one_host(global: Matches) -> Result<Matches, UsageError> {
+    match global.list("host").get(1) {
+        Some(second) => Err(UsageError(format!(
+            "invalid argument {second:?} for \"-H, --host\" flag: specify only one -H"
+        ))),
+        None => Ok(global),
+    }
 }
 
 fn usage(program: &str, name: &str, command: &commands::Command) -> String {
