@@ -225,7 +225,7 @@ fn create() -> impl Strategy<Value = Operation> {
             prop::bool::weighted(0.1),
             option::weighted(0.2, select(vec!["SIGUSR1", "KILL", "TERM"])),
             prop::bool::weighted(0.2),
-            option::weighted(0.12, flaw()),
+            option::weighted(0.12, flaw(program)),
         )
             .prop_map(
                 move |(policy, auto_remove, tty, stop_signal, no_network, flaw)| Creation {
@@ -254,8 +254,10 @@ fn policy(program: Program) -> impl Strategy<Value = Policy> {
     select(policies)
 }
 
-fn flaw() -> impl Strategy<Value = Flaw> {
-    select(vec![
+/// Of two reasons why a start fails, Docker tells the missing program first and Drydock the missing network: Docker has
+/// the program looked up before there is a network. One of them at a time.
+fn flaw(program: Program) -> impl Strategy<Value = Flaw> {
+    let mut flaws = vec![
         Flaw::Image,
         Flaw::Policy,
         Flaw::Retries,
@@ -263,8 +265,11 @@ fn flaw() -> impl Strategy<Value = Flaw> {
         Flaw::Signal,
         Flaw::Directory,
         Flaw::User,
-        Flaw::Network,
-    ])
+    ];
+    if !matches!(program, Program::Missing | Program::NotExecutable) {
+        flaws.push(Flaw::Network);
+    }
+    select(flaws)
 }
 
 #[cfg(test)]
