@@ -167,7 +167,7 @@ pub(super) fn unbuilt(results: &Results) -> Vec<Unbuilt<'_>> {
 
 pub(super) fn slowest(results: &Results) -> Vec<Slow<'_>> {
     let mut runs: Vec<&Run> = results.runs.iter().collect();
-    runs.sort_by(|a, b| b.elapsed.cmp(&a.elapsed));
+    runs.sort_by_key(|run| std::cmp::Reverse(run.elapsed));
     let slow = runs.into_iter().take(SLOWEST).map(|run| Slow {
         seconds: seconds(run.elapsed),
         scenario: &run.id,
