@@ -105,7 +105,11 @@ pub async fn send(engine: &Engine, container: &Container, signal: i32) -> Result
         .container(&record, "kill", &[("signal", &signal.to_string())]);
     match shim.ask(RequestBody::Kill { signal }, &[]).await? {
         // It cannot arrive while the process stands still.
-        Answer::Done if stops(&record, signal) => pause::go_on(engine, container).await,
+        Answer::Done if record.is_paused() && stops(&record, signal) => {
+            // The end that the signal causes waits for this lock: it is told after "unpause".
+            let _changing = container.lifecycle.lock().await;
+            pause::go_on(engine, container).await
+        }
         Answer::Done => Ok(()),
         // PID 1 has ended, and the shim is about to say so.
         _ => Err(not_running(&container.id)),
