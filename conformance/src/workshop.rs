@@ -12,15 +12,20 @@ use crate::holdings::Holding;
 
 /// The words with which an engine or a client says that a part of it is not there yet: ours, and Docker's client's for
 /// commands and flags that it does not know.
-const NOT_BUILT_YET: [&str; 4] = [
+const NOT_BUILT_YET: [&str; 5] = [
     "not built yet",
-    "is not a docker command",
+    "unknown command: docker",
+    "run 'docker --help' for more information",
     "unknown flag: ",
     "unknown shorthand flag: ",
 ];
 
 /// How long a scenario waits for something that should happen at once.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Commands whose words on stderr scenarios send away, because the docker client writes a notice of its own there
+/// (`docker build` calls its builder deprecated), and the request that such a command makes.
+const QUIET_COMMANDS: [(&str, &str, &str); 1] = [("docker build", "POST", "/build")];
 
 /// An engine with what scenarios need beside it.
 #[derive(Debug)]
@@ -171,8 +176,13 @@ impl Workshop {
         if let Some(reason) = report.skipped() {
             return Outcome::Skipped(reason.to_owned());
         }
-        if let Some(line) = report.failures().next().and_then(not_built_yet) {
+        // A command may have sent its words elsewhere (`2>/dev/null`); then the next one that failed tells.
+        let mut telling = report.failures().filter(|step| !step.output.is_empty());
+        if let Some(line) = telling.next().and_then(not_built_yet) {
             return Outcome::NotBuiltYet(line.to_owned());
+        }
+        if let Some(words) = self.not_built_quietly(report) {
+            return Outcome::NotBuiltYet(words);
         }
         let mut text = report.describe();
         if !left.is_empty() {
@@ -189,6 +199,16 @@ impl Workshop {
         } else {
             Outcome::Fail(text)
         }
+    }
+
+    /// What the engine says to the request of a quiet command that failed, where that is 501.
+    fn not_built_quietly(&self, report: &transcript::ScenarioReport) -> Option<String> {
+        let first = report.failures().next()?;
+        let (_, method, path) = QUIET_COMMANDS
+            .iter()
+            .find(|(command, _, _)| first.step.command.contains(command))?;
+        let answer = self.engine.request(method, path, None).ok()?;
+        (answer.status == 501).then(|| answer.text())
     }
 
     /// Removes what carries one of the scenario's names, and says what that was.
