@@ -165,3 +165,50 @@ fn the_wire_is_shown_where_it_was_looked_at() {
 fn a_run_without_anything_is_a_page_as_well() {
     assert!(page_of(&Results::default()).contains("Nothing was run"));
 }
+
+/// The relative luminance of `#rrggbb` (WCAG 2.2).
+fn luminance(colour: &str) -> f64 {
+    let channel = |at: usize| {
+        let value = u8::from_str_radix(&colour[at..at + 2], 16).unwrap();
+        let value = f64::from(value) / 255.0;
+        if value <= 0.04045 {
+            value / 12.92
+        } else {
+            ((value + 0.055) / 1.055).powf(2.4)
+        }
+    };
+    0.2126 * channel(1) + 0.7152 * channel(3) + 0.0722 * channel(5)
+}
+
+#[test]
+fn every_text_can_be_read_in_light_and_dark() {
+    let sets: Vec<&str> = TEMPLATE.split(":root {").skip(1).take(2).collect();
+    assert_eq!(sets.len(), 2);
+    for set in sets {
+        let set = set.split_once('}').unwrap().0;
+        let colour = |name: &str| {
+            let (_, after) = set.split_once(&format!("--{name}: ")).unwrap();
+            luminance(&after[..7])
+        };
+        let texts = ["text", "quiet", "link"]
+            .into_iter()
+            .chain(Kind::ALL.map(Kind::key));
+        let pairs = texts.map(|text| (text, "page")).chain([
+            ("text", "raised"),
+            ("quiet", "raised"),
+            ("pass", "pass-wash"),
+            ("fail", "fail-wash"),
+            ("text", "fail-wash"),
+        ]);
+        for (text, ground) in pairs {
+            let (text_light, ground_light) = (colour(text), colour(ground));
+            let brighter = text_light.max(ground_light) + 0.05;
+            let darker = text_light.min(ground_light) + 0.05;
+            assert!(
+                brighter / darker >= 4.5,
+                "{text} on {ground}: {}",
+                brighter / darker
+            );
+        }
+    }
+}
