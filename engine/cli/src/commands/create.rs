@@ -1,6 +1,8 @@
 //! `create`, and the part of `run` that it is: the body, the pull of a missing image, the ID file.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::Write;
+use std::net::IpAddr;
 use std::path::Path;
 
 use drydock_client::{Body, Method};
@@ -8,7 +10,7 @@ use serde_json::Value;
 
 use super::pull;
 use crate::container::body::{self, Creation};
-use crate::failure::{Failure, Outcome};
+use crate::failure::{Failure, Outcome, go_error};
 use crate::flags::Matches;
 use crate::{Context, output, reference, session};
 
@@ -77,12 +79,8 @@ pub fn create(
     matches: &Matches,
     creation: &Creation,
 ) -> Result<String, Failure> {
-    let id_file = matches.text("cidfile");
-    if !id_file.is_empty() && Path::new(id_file).exists() {
-        return Err(Failure::new(format!(
-            "container ID file found, make sure the other container isn't running or delete {id_file}"
-        )));
-    }
+    warn_of_local_dns(matches);
+    let mut id_file = IdFile::open(matches.text("cidfile"))?;
     let named = if reference::is_id(&creation.image) {
         None
     } else {
@@ -123,11 +121,69 @@ pub fn create(
         ));
     }
     let id = answer["Id"].as_str().unwrap_or_default().to_string();
-    if !id_file.is_empty() {
-        fs::write(id_file, &id)
-            .map_err(|error| Failure::new(crate::failure::go_error("open", id_file, &error)))?;
-    }
+    id_file.write(&id)?;
     Ok(id)
+}
+
+/// A resolver on the host's loopback is not there in the container's network namespace.
+fn warn_of_local_dns(matches: &Matches) {
+    for server in matches.list("dns") {
+        if server.parse::<IpAddr>().is_ok_and(|address| address.is_loopback()) {
+            output::error_line(&format!(
+                "WARNING: Localhost DNS ({server}) may fail in containers."
+            ));
+        }
+    }
+}
+
+/// The file of `--cidfile`, made before the container is, so that a place where it cannot be made is told first. It
+/// goes again when there is no container to name.
+struct IdFile<'a> {
+    path: &'a str,
+    file: Option<File>,
+    written: bool,
+}
+
+impl<'a> IdFile<'a> {
+    /// An empty path is no file.
+    fn open(path: &'a str) -> Result<IdFile<'a>, Failure> {
+        if !path.is_empty() && Path::new(path).exists() {
+            return Err(Failure::new(format!(
+                "container ID file found, make sure the other container isn't running or delete {path}"
+            )));
+        }
+        let open = || {
+            File::create(path).map_err(|error| {
+                let error = go_error("open", path, &error);
+                Failure::new(format!("failed to create the container ID file: {error}"))
+            })
+        };
+        Ok(IdFile {
+            path,
+            file: (!path.is_empty()).then(open).transpose()?,
+            written: false,
+        })
+    }
+
+    fn write(&mut self, id: &str) -> Result<(), Failure> {
+        if let Some(file) = &mut self.file {
+            file.write_all(id.as_bytes()).map_err(|error| {
+                let error = go_error("write", self.path, &error);
+                Failure::new(format!("failed to write the container ID to the file: {error}"))
+            })?;
+        }
+        self.written = true;
+        Ok(())
+    }
+}
+
+impl Drop for IdFile<'_> {
+    fn drop(&mut self) {
+        if self.file.is_some() && !self.written {
+            // The container was not made; a file that cannot be removed either has nothing to tell about it.
+            let _ = fs::remove_file(self.path);
+        }
+    }
 }
 
 /// 404 on create is also a missing network or volume; the text tells.

@@ -1,4 +1,4 @@
-//! Commands that do one thing to each container they are given: stop, restart, kill, rm, wait, rename.
+//! Commands that do one thing to each container they are given: stop, restart, kill, pause, rm, wait, rename.
 
 use serde_json::Value;
 
@@ -14,7 +14,7 @@ pub const STOP: &[Flag] = &[
 ];
 
 /// Does `act` to each; prints what it gives, and returns what failed.
-fn each(
+pub fn each(
     matches: &Matches,
     mut act: impl FnMut(&str) -> Result<Option<String>, drydock_client::Error>,
 ) -> Result<Vec<drydock_client::Error>, Failure> {
@@ -29,7 +29,8 @@ fn each(
     Ok(errors)
 }
 
-fn code(errors: &[drydock_client::Error]) -> Outcome {
+/// The exit code, and what failed.
+pub fn code(errors: &[drydock_client::Error]) -> Outcome {
     if errors.is_empty() {
         return Ok(0);
     }
@@ -79,6 +80,26 @@ pub fn kill(context: &Context, matches: &Matches) -> Outcome {
         context
             .client
             .post(&query.on(&format!("/containers/{}/kill", path_part(name))))?;
+        Ok(Some(name.to_string()))
+    })?;
+    code(&errors)
+}
+
+/// Lets all processes stand still.
+pub fn pause(context: &Context, matches: &Matches) -> Outcome {
+    simply(context, matches, "pause")
+}
+
+/// Lets them go on.
+pub fn unpause(context: &Context, matches: &Matches) -> Outcome {
+    simply(context, matches, "unpause")
+}
+
+/// A verb that needs nothing but the container.
+fn simply(context: &Context, matches: &Matches, verb: &str) -> Outcome {
+    let errors = each(matches, |name| {
+        let path = format!("/containers/{}/{verb}", path_part(name));
+        context.client.post(&path)?;
         Ok(Some(name.to_string()))
     })?;
     code(&errors)

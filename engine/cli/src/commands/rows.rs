@@ -24,8 +24,13 @@ pub fn print(
     headings: &Value,
     rows: &[Value],
 ) -> Outcome {
+    if quiet && !matches!(format, "" | "table") {
+        output::error_line(
+            "WARNING: Ignoring custom format, because both --format and --quiet are set.",
+        );
+    }
     let (source, is_table) = match format {
-        "" | "table" if quiet => ("{{.ID}}", false),
+        _ if quiet => ("{{.ID}}", false),
         "" | "table" => (default, true),
         "json" => ("{{json .}}", false),
         other => match other.strip_prefix("table") {

@@ -84,7 +84,10 @@ fn create_and_start(
 ) -> Outcome {
     trace.stamp("client: words read");
     let fail = |failure: Failure| {
-        let code = if failure.code == 1 { 125 } else { failure.code };
+        let code = match failure.code {
+            1 => error_code(&failure.text),
+            code => code,
+        };
         create::wrap(context, failure.code(code))
     };
     let id = create::create(context, matches, creation).map_err(fail)?;
@@ -171,7 +174,7 @@ pub fn start(context: &Context, id: &str, trace: &mut Trace) -> Result<(), Failu
     let answer = answer.map_err(|error| {
         let text = error.to_string();
         let text = text.strip_suffix(": unknown").unwrap_or(&text).to_string();
-        let code = start_error_code(&text);
+        let code = error_code(&text);
         Failure {
             text,
             ..Failure::from(error)
@@ -186,7 +189,7 @@ pub fn start(context: &Context, id: &str, trace: &mut Trace) -> Result<(), Failu
 }
 
 /// Docker's client tells the codes apart by the text; the engine's texts are therefore part of its interface.
-fn start_error_code(text: &str) -> u8 {
+fn error_code(text: &str) -> u8 {
     let has = |part: &str| text.contains(part);
     if has("executable file not found")
         || has("no such file or directory")

@@ -1,7 +1,8 @@
-//! Images in and out: load, import, tag, rmi.
+//! Archives and names: load, import, export, tag, rmi.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
 
 use drydock_client::{Body, Method};
 use serde_json::Value;
@@ -29,6 +30,10 @@ pub const IMPORT: &[Flag] = &[
     Flag::text("message", "Note in the image's history").short('m'),
     Flag::text("platform", "Platform of the image"),
 ];
+
+/// The flags of `export`.
+pub const EXPORT: &[Flag] =
+    &[Flag::text("output", "Write to this file instead of stdout").short('o')];
 
 /// The flags of `rmi`.
 pub const REMOVE: &[Flag] = &[
@@ -143,6 +148,40 @@ pub fn import(context: &Context, matches: &Matches) -> Outcome {
         )?
     };
     print_stream(BufReader::new(response))
+}
+
+/// Writes a container's files as an archive.
+pub fn export(context: &Context, matches: &Matches) -> Outcome {
+    let file = matches.text("output");
+    if file.is_empty() && terminal::stdout_is_terminal() {
+        return Err(Failure::new(
+            "cowardly refusing to save to a terminal. Use the -o flag or redirect",
+        ));
+    }
+    let path = format!("/containers/{}/export", path_part(&matches.words[0]));
+    let mut archive = context
+        .client
+        .request(Method::Get, &path, &[], Body::Empty)?;
+    if file.is_empty() {
+        std::io::copy(&mut archive, &mut output::stdout())?;
+        return Ok(0);
+    }
+    save(&mut archive, Path::new(file))
+        .map_err(|error| Failure::new(go_error("open", file, &error)))?;
+    Ok(0)
+}
+
+/// Writes beside the file and renames it: what was there stays until the new one is whole. For the user only, since
+/// an archive may hold secrets of the container.
+fn save(archive: &mut dyn Read, file: &Path) -> std::io::Result<()> {
+    let directory = match file.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let mut temporary = tempfile::NamedTempFile::new_in(directory)?;
+    std::io::copy(archive, &mut temporary)?;
+    temporary.persist(file)?;
+    Ok(())
 }
 
 /// Gives an image one more name.
