@@ -239,14 +239,11 @@ impl Engine {
     /// The same by way of another socket that leads to the engine.
     pub fn variables_by(&self, socket: &Path) -> Vec<(String, String)> {
         let host = format!("unix://{}", socket.display());
-        let mut variables = vec![
-            ("DOCKER_HOST".to_owned(), host.clone()),
+        // Not DRYDOCK_HOST as well: it goes first, and a scenario that sets DOCKER_HOST means what it says.
+        vec![
+            ("DOCKER_HOST".to_owned(), host),
             ("ENGINE_SOCKET".to_owned(), socket.display().to_string()),
-        ];
-        if self.daemon.is_some() {
-            variables.push(("DRYDOCK_HOST".to_owned(), host));
-        }
-        variables
+        ]
     }
 
     /// The rig's client, ready for its arguments.

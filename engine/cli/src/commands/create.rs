@@ -128,7 +128,10 @@ pub fn create(
 /// A resolver on the host's loopback is not there in the container's network namespace.
 fn warn_of_local_dns(matches: &Matches) {
     for server in matches.list("dns") {
-        if server.parse::<IpAddr>().is_ok_and(|address| address.is_loopback()) {
+        if server
+            .parse::<IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
+        {
             output::error_line(&format!(
                 "WARNING: Localhost DNS ({server}) may fail in containers."
             ));
@@ -169,7 +172,9 @@ impl<'a> IdFile<'a> {
         if let Some(file) = &mut self.file {
             file.write_all(id.as_bytes()).map_err(|error| {
                 let error = go_error("write", self.path, &error);
-                Failure::new(format!("failed to write the container ID to the file: {error}"))
+                Failure::new(format!(
+                    "failed to write the container ID to the file: {error}"
+                ))
             })?;
         }
         self.written = true;

@@ -40,8 +40,8 @@ pub const CREATE: &[Flag] = &[
     ),
     Flag::text("cgroupns", "Cgroup namespace: host or private"),
     Flag::text("cidfile", "Write the container's ID to this file"),
-    Flag::int("cpu-count", "Number of CPUs (Windows only)"),
-    Flag::int("cpu-percent", "Percent of CPU (Windows only)"),
+    Flag::int("cpu-count", "Number of CPUs (Windows only)").hidden(),
+    Flag::int("cpu-percent", "Percent of CPU (Windows only)").hidden(),
     Flag::int(
         "cpu-period",
         "Length of one CPU quota period in microseconds",
@@ -148,12 +148,14 @@ pub const CREATE: &[Flag] = &[
         Kind::Bytes,
         "io-maxbandwidth",
         "Limit of disk bandwidth (Windows only)",
-    ),
+    )
+    .hidden(),
     Flag::of(
         Kind::Uint,
         "io-maxiops",
         "Limit of disk operations (Windows only)",
-    ),
+    )
+    .hidden(),
     Flag::text("ip", "IPv4 address"),
     Flag::text("ip6", "IPv6 address"),
     Flag::text("ipc", "IPC namespace"),

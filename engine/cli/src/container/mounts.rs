@@ -229,6 +229,9 @@ pub fn volume(text: &str) -> Result<Volume, String> {
             "invalid spec: {text}: empty section between colons"
         ));
     }
+    if parts.len() > 3 {
+        return Err(format!("invalid spec: {text}: too many colons"));
+    }
     match parts.as_slice() {
         [only] => Ok(Volume::Anonymous((*only).to_string())),
         [source, rest @ ..] if source.starts_with('.') => Ok(Volume::Bind(format!(

@@ -4,7 +4,11 @@ use super::{Flag, Kind};
 
 /// The lines of the flags, sorted by name, wrapped to `columns` (at least 24 are left to the text).
 pub fn flag_lines(flags: &[&[Flag]], columns: usize) -> String {
-    let mut sorted: Vec<&Flag> = flags.iter().flat_map(|group| group.iter()).collect();
+    let mut sorted: Vec<&Flag> = flags
+        .iter()
+        .flat_map(|group| group.iter())
+        .filter(|flag| !flag.hidden)
+        .collect();
     sorted.sort_by_key(|flag| flag.long);
     let names: Vec<String> = sorted.iter().map(|flag| name_column(flag)).collect();
     let indent = names.iter().map(String::len).max().unwrap_or(0) + 3;

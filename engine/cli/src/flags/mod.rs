@@ -27,6 +27,8 @@ pub struct Flag {
     pub default: &'static str,
     /// One plain sentence without a full stop.
     pub help: &'static str,
+    /// Understood, but not on the help page: what is for other systems only.
+    pub hidden: bool,
 }
 
 /// What a flag's value is. The name that the help page shows follows from it.
@@ -124,6 +126,7 @@ impl Flag {
             kind,
             default: "",
             help,
+            hidden: false,
         }
     }
 
@@ -155,6 +158,12 @@ impl Flag {
     /// Adds the short form.
     pub const fn short(mut self, letter: char) -> Flag {
         self.short = Some(letter);
+        self
+    }
+
+    /// Leaves the flag out of the help page.
+    pub const fn hidden(mut self) -> Flag {
+        self.hidden = true;
         self
     }
 

@@ -1,12 +1,14 @@
 //! The functions of templates: Go's own, and the few that Docker adds.
 
+use super::escape;
 use super::evaluator::Options;
 use super::print::{json, plain};
 use super::value::Value;
 
-const KNOWN: [&str; 23] = [
+const KNOWN: [&str; 26] = [
     "and", "or", "not", "eq", "ne", "lt", "le", "gt", "ge", "index", "slice", "len", "print",
     "printf", "println", "json", "split", "join", "title", "lower", "upper", "pad", "truncate",
+    "html", "js", "urlquery",
 ];
 
 /// Whether the parser may let a name through.
@@ -99,6 +101,9 @@ pub(super) fn call(name: &str, arguments: &[Value], options: Options) -> Result<
         "slice" => count(1, 4).and_then(|()| slice(arguments)),
         "not" => count(1, 1).map(|()| Value::Bool(!arguments[0].is_true())),
         "print" => Ok(Value::Text(print(arguments))),
+        "html" => Ok(Value::Text(escape::html(&print(arguments)))),
+        "js" => Ok(Value::Text(escape::js(&print(arguments)))),
+        "urlquery" => Ok(Value::Text(escape::urlquery(&print(arguments)))),
         "println" => Ok(Value::Text(format!(
             "{}\n",
             arguments.iter().map(plain).collect::<Vec<_>>().join(" ")

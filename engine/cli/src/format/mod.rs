@@ -5,6 +5,7 @@
 //! small: a lexer and parser ([`parser`]), an evaluator ([`evaluator`]), functions ([`functions`]), and
 //! values that print as Go prints them ([`value`]).
 
+mod escape;
 pub mod evaluator;
 mod functions;
 pub mod human;

@@ -72,7 +72,7 @@ const STRUCTS: &[(&str, &str, &str)] = &[
          AutoRemove:b VolumeDriver:s VolumesFrom:l ConsoleSize:l Annotations:m CapAdd:l CapDrop:l CgroupnsMode:s \
          DNS=Dns:l DNSOptions=DnsOptions:l DNSSearch=DnsSearch:l ExtraHosts:l GroupAdd:l IpcMode:s Cgroup:s Links:l OomScoreAdj:i PidMode:s \
          Privileged:b PublishAllPorts:b ReadonlyRootfs:b SecurityOpt:l StorageOpt:m Tmpfs:m UTSMode:s UsernsMode:s \
-         ShmSize:i Sysctls:m Runtime:s Isolation:s CPUShares=CpuShares:i Memory:i NanoCpus:i CgroupParent:s BlkioWeight:i \
+         ShmSize:i Sysctls:m Runtime:s Isolation:s CPUShares=CpuShares:i Memory:i NanoCPUs=NanoCpus:i CgroupParent:s BlkioWeight:i \
          BlkioWeightDevice:l BlkioDeviceReadBps:l BlkioDeviceWriteBps:l BlkioDeviceReadIOps:l \
          BlkioDeviceWriteIOps:l CPUPeriod=CpuPeriod:i CPUQuota=CpuQuota:i CPURealtimePeriod=CpuRealtimePeriod:i CPURealtimeRuntime=CpuRealtimeRuntime:i CpusetCpus:s \
          CpusetMems:s Devices:[device DeviceCgroupRules:l DeviceRequests:l KernelMemory:i KernelMemoryTCP:i \
