@@ -305,15 +305,17 @@ fn an_engine_that_dies_ends_the_connection() {
 
 #[test]
 fn a_recorder_that_finishes_ends_open_connections() {
-    let engine = Engine::start(1, |mut stream| {
+    let (asked, has_asked) = std::sync::mpsc::channel();
+    let engine = Engine::start(1, move |mut stream| {
         expect(&mut stream, "GET /a HTTP/1.1\r\n\r\n");
+        asked.send(()).unwrap();
         assert_eq!(rest(&mut stream), "");
     });
     let recorder = Recorder::start(&engine.socket()).unwrap();
     let mut stream = client(&recorder);
     stream.write_all(b"GET /a HTTP/1.1\r\n\r\n").unwrap();
-    // The engine has the request once the recorder has it.
-    std::thread::sleep(Duration::from_millis(50));
+    // What the engine has, the recorder has.
+    has_asked.recv_timeout(Duration::from_secs(10)).unwrap();
     let socket = recorder.socket().to_owned();
     let recording = recorder.finish();
     assert_eq!(recording.exchanges[0].status, None);
@@ -322,12 +324,32 @@ fn a_recorder_that_finishes_ends_open_connections() {
     assert!(!socket.exists() && !socket.parent().unwrap().exists());
 }
 
+/// Names the socket for the engine that is a process of its own.
+const SOCKET: &str = "WIRE_TEST_SOCKET";
+
+#[test]
+#[ignore = "is the engine of another test, in a process of its own"]
+fn plays_the_engine() {
+    let Some(socket) = std::env::var_os(SOCKET) else {
+        return;
+    };
+    let listener = UnixListener::bind(socket).unwrap();
+    for stream in listener.incoming() {
+        let mut stream = stream.unwrap();
+        if peek(&mut stream).is_some() {
+            expect(&mut stream, "GET /_ping HTTP/1.1\r\n\r\n");
+            let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+            stream.write_all(answer).unwrap();
+        }
+    }
+}
+
 /// A process that listens: only a process can die.
 fn listening(socket: &std::path::Path) -> std::process::Child {
-    let child = std::process::Command::new("python3")
-        .arg("-c")
-        .arg("import socket,sys\ns=socket.socket(socket.AF_UNIX)\ns.bind(sys.argv[1])\ns.listen()\nwhile True:\n c,_=s.accept()\n d=c.recv(99)\n if d: c.sendall(b'HTTP/1.1 200 OK\\r\\nContent-Length: 0\\r\\n\\r\\n')\n c.close()\n")
-        .arg(socket)
+    let child = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--ignored", "--exact", "plays_the_engine"])
+        .env(SOCKET, socket)
+        .stdout(std::process::Stdio::null())
         .spawn()
         .unwrap();
     within(|| socket.exists());
@@ -351,14 +373,6 @@ fn answers(recorder: &Recorder) -> bool {
 
 #[test]
 fn clients_of_a_dead_engine_are_refused_until_it_is_back() {
-    if std::process::Command::new("python3")
-        .arg("--version")
-        .output()
-        .is_err()
-    {
-        eprintln!("no python3 here, which plays the engine");
-        return;
-    }
     let directory = tempfile::tempdir().unwrap();
     let socket = directory.path().join("engine");
     let recorder = Recorder::start(&socket).unwrap();
