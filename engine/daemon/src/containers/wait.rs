@@ -73,7 +73,13 @@ async fn answer(
             }
         }
     };
-    let mut body = json!({"StatusCode": code});
+    // Why it could not be started the last time.
+    let error = &container.snapshot().state.error;
+    let mut body = if error.is_empty() {
+        json!({"StatusCode": code})
+    } else {
+        json!({"Error": {"Message": error}, "StatusCode": code})
+    };
     if with_trace {
         body["Trace"] = trace(&container);
     }
