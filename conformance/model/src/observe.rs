@@ -12,8 +12,8 @@ use crate::operation::Operation;
 use crate::track::is_never;
 use crate::wire::{self, API};
 
-/// How long containers may take to come to rest.
-const REST: Duration = Duration::from_secs(15);
+/// How long containers may take to come to rest. Long, because a host with much to do is no finding.
+const REST: Duration = Duration::from_secs(60);
 
 /// How far back events are asked for again: an engine stamps an event before it can be asked for it.
 const OVERLAP: Duration = Duration::from_secs(2);

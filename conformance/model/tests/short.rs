@@ -24,7 +24,7 @@ fn main() -> ExitCode {
 fn five_sequences() -> Result<(), Failed> {
     let plan = Plan {
         sequences: 5,
-        steps: 20,
+        steps: 12,
         seed: 1000,
         jobs: 2,
         shrink: Duration::from_secs(60),
