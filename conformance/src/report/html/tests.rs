@@ -150,13 +150,16 @@ fn the_wire_is_shown_where_it_was_looked_at() {
     let mut report = wire::Report {
         requests: 12,
         routes: 106,
+        other_version: 3,
         ..wire::Report::default()
     };
     report.not_built.insert("BuildPrune".into(), 1);
     results.wire.insert(Rig::Api, report);
     let page = page_of(&results);
     assert!(
-        page.contains("0 of 106") && page.contains("BuildPrune"),
+        page.contains("0 of 106")
+            && page.contains("BuildPrune")
+            && page.contains("api: 3 requests"),
         "{page}"
     );
 }
