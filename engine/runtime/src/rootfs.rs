@@ -111,7 +111,7 @@ pub fn build(spec: &Spec, hierarchies: &Hierarchies, binds: Vec<OwnedFd>) -> Res
     };
     let mut binds = binds.into_iter();
     for extra in &spec.mounts {
-        mount_extra(&tree, extra, &mut binds)?;
+        mount_extra(&tree, extra, spec.rootfs.readonly, &mut binds)?;
     }
     Ok(tree)
 }
@@ -243,17 +243,19 @@ fn mount_sys(root: &OwnedFd, spec: &Spec, hierarchies: &Hierarchies) -> Result<(
     cgroup_mounts::mount_all(root, hierarchies, CONFINED | readonly)
 }
 
-/// A mount of the user, or one of the engine's files for /etc.
+/// A mount of the user, or one of the engine's files for /etc. Those are a part of the root for who looks at it from
+/// inside, so they are read-only where the root is.
 fn mount_extra(
     tree: &Tree,
     wanted: &Mount,
+    readonly_root: bool,
     binds: &mut impl Iterator<Item = OwnedFd>,
 ) -> Result<()> {
     match wanted {
         Mount::EngineFile { source, target } => {
             let file = mounts::open_tree_clone(source)
                 .context(|| format!("failed to open {}", source.display()))?;
-            attach_bind(tree, file, target, false)
+            attach_bind(tree, file, target, readonly_root)
         }
         Mount::Descriptor { target, readonly } => {
             let bind = binds.next().ok_or_else(|| {

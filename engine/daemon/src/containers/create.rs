@@ -147,6 +147,25 @@ fn same_platform(platform: &str, image: &Image) -> bool {
     system == image.os && processor == image.architecture
 }
 
+/// The daemon's driver where none is named; its options for those that the user leaves out, where it is the same driver.
+fn fill_log_config(engine: &Engine, config: &mut Value) {
+    let settings = &engine.settings;
+    if config["Type"] == "" {
+        config["Type"] = json!(settings.log_driver);
+    }
+    if config["Config"].is_null() {
+        config["Config"] = json!({});
+    }
+    if config["Type"] == json!(settings.log_driver) {
+        for (name, value) in &settings.log_opts {
+            let option = &mut config["Config"][name];
+            if option.is_null() {
+                *option = json!(value);
+            }
+        }
+    }
+}
+
 fn make_record(engine: &Engine, mut wanted: Wanted, image: &Image) -> Result<Record, Error> {
     let id = names::random_id().map_err(Error::system)?;
     merge_image(&mut wanted.config, image);
@@ -335,13 +354,7 @@ fn fill_host_config(engine: &Engine, config: &mut Value, host: &HostConfig) {
     if config["RestartPolicy"]["Name"] == "" {
         config["RestartPolicy"]["Name"] = json!("no");
     }
-    if config["LogConfig"]["Type"] == "" {
-        config["LogConfig"] =
-            json!({"Type": engine.settings.log_driver, "Config": engine.settings.log_opts});
-    }
-    if config["LogConfig"]["Config"].is_null() {
-        config["LogConfig"]["Config"] = json!({});
-    }
+    fill_log_config(engine, &mut config["LogConfig"]);
     let memory = host.memory.unwrap_or(0);
     if memory > 0 && host.memory_swap.unwrap_or(0) == 0 {
         config["MemorySwap"] = json!(memory * 2);

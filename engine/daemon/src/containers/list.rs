@@ -57,6 +57,7 @@ fn entry(engine: &Engine, container: &Container, record: &Record, with_size: boo
         "Created": record.created / 1_000_000_000,
         "SizeRw": written,
         "SizeRootFs": whole,
+        "Ports": ports(record),
         "Labels": record.config.get("Labels"),
         "State": record.status_word(),
         "Status": status(record, drydock_sys::clock::realtime()),
@@ -64,6 +65,28 @@ fn entry(engine: &Engine, container: &Container, record: &Record, with_size: boo
         "NetworkSettings": {"Networks": inspect::networks(engine, record)},
         "Mounts": record.mounts,
     }))
+}
+
+/// The ports of a running container that has a network of its own: those that it exposes, by number. None is published
+/// yet in this engine.
+fn ports(record: &Record) -> Vec<Value> {
+    if record.endpoint.is_none() || !record.is_running() {
+        return Vec::new();
+    }
+    let exposed = record.config.get("ExposedPorts").and_then(Value::as_object);
+    let read = |port: &String| {
+        let (number, protocol) = port.split_once('/').unwrap_or((port, "tcp"));
+        Some((number.parse::<u16>().ok()?, protocol.to_owned()))
+    };
+    let mut ports: Vec<(u16, String)> = exposed
+        .into_iter()
+        .flat_map(|exposed| exposed.keys().filter_map(read))
+        .collect();
+    ports.sort();
+    ports
+        .into_iter()
+        .map(|(number, protocol)| json!({"PrivatePort": number, "Type": protocol}))
+        .collect()
 }
 
 /// The image by the name that was used, or by its id when that name means another image now.

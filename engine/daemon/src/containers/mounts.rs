@@ -116,9 +116,14 @@ fn from_bind(text: &str) -> Result<Wanted, Error> {
         [source, target, mode] if !source.is_empty() => (source, target, mode),
         _ => return Err(invalid()),
     };
+    let kind = if source.starts_with('/') {
+        "bind"
+    } else {
+        "volume"
+    };
     check_target(target).map_err(|why| {
         Error::system(format!(
-            "invalid volume specification: '{text}': invalid mount config for type \"bind\": {why}"
+            "invalid volume specification: '{text}': invalid mount config for type \"{kind}\": {why}"
         ))
     })?;
     let readonly = check_mode(mode)?;
@@ -236,6 +241,72 @@ fn from_mount(mount: &Mount) -> Result<Wanted, Error> {
         ))),
     }
 }
+
+/// Checks the options of a `--tmpfs`, as Docker does when the container starts.
+///
+/// # Errors
+/// 500 with Docker's text for an option that tmpfs(5) and mount(8) do not have. A wrong value is the kernel's to find.
+pub fn check_tmpfs_options(options: &str) -> Result<(), Error> {
+    let known = |option: &&str| match option.split_once('=') {
+        Some((name, _)) => TMPFS_VALUES.contains(&name),
+        None => MOUNT_SWITCHES.contains(option),
+    };
+    match options.split(',').find(|option| !known(option)) {
+        None => Ok(()),
+        Some(option) => {
+            let name = option.split('=').next().unwrap_or(option);
+            Err(Error::system(format!("invalid tmpfs option {name:?}")))
+        }
+    }
+}
+
+/// What tmpfs(5) takes with a value.
+const TMPFS_VALUES: [&str; 7] = [
+    "size",
+    "mode",
+    "uid",
+    "gid",
+    "nr_inodes",
+    "nr_blocks",
+    "mpol",
+];
+
+/// What every mount takes: mount(8), "filesystem-independent mount options".
+const MOUNT_SWITCHES: [&str; 33] = [
+    "defaults",
+    "ro",
+    "rw",
+    "suid",
+    "nosuid",
+    "dev",
+    "nodev",
+    "exec",
+    "noexec",
+    "sync",
+    "async",
+    "dirsync",
+    "remount",
+    "mand",
+    "nomand",
+    "atime",
+    "noatime",
+    "diratime",
+    "nodiratime",
+    "bind",
+    "rbind",
+    "unbindable",
+    "runbindable",
+    "private",
+    "rprivate",
+    "shared",
+    "rshared",
+    "slave",
+    "rslave",
+    "relatime",
+    "norelatime",
+    "strictatime",
+    "nostrictatime",
+];
 
 /// Docker's defaults for `--tmpfs`, and the user's options after them, of which the last wins.
 fn tmpfs_options(given: &str) -> String {
@@ -385,6 +456,20 @@ mod tests {
         ];
         for (config, status, text) in cases {
             assert_eq!(of(config.clone()), Err((status, text)), "{config}");
+        }
+    }
+
+    #[test]
+    fn an_option_that_tmpfs_does_not_have_is_named() {
+        assert!(check_tmpfs_options("noexec,nosuid,nodev,size=1m,mode=700,exec").is_ok());
+        for (options, name) in [
+            ("exec,foo", "foo"),
+            ("foo=bar", "foo"),
+            ("size", "size"),
+            ("exec=1", "exec"),
+        ] {
+            let error = check_tmpfs_options(options).unwrap_err().to_string();
+            assert_eq!(error, format!("invalid tmpfs option \"{name}\""));
         }
     }
 

@@ -112,10 +112,13 @@ fn open_mounts(wanted: &[Wanted]) -> Result<(Vec<Mount>, Vec<OwnedFd>), Error> {
         match one {
             Wanted::Tmpfs {
                 target, options, ..
-            } => mounts.push(Mount::Tmpfs {
-                target: target.clone(),
-                options: options.clone(),
-            }),
+            } => {
+                mounts::check_tmpfs_options(options)?;
+                mounts.push(Mount::Tmpfs {
+                    target: target.clone(),
+                    options: options.clone(),
+                });
+            }
             Wanted::Bind {
                 source,
                 target,
