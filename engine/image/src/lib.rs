@@ -42,6 +42,7 @@
 mod blob;
 mod changes;
 mod compression;
+pub mod difference;
 pub mod digest;
 mod dockerfile_words;
 mod durable;

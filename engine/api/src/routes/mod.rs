@@ -33,6 +33,7 @@ pub enum Operation {
     ContainerAttach,
     ContainerWait,
     ContainerRemove,
+    ContainerChanges,
     ContainerTop,
     ContainerStats,
     ContainerUpdate,

@@ -27,7 +27,7 @@ pub static ROUTES: &[Route] = &[
     route("GET", "/containers/{id}/json", Built(ContainerInspect)),
     route("GET", "/containers/{id}/top", Built(ContainerTop)),
     route("GET", "/containers/{id}/logs", Built(ContainerLogs)),
-    route("GET", "/containers/{id}/changes", NotBuilt("Get changes on a container’s filesystem")),
+    route("GET", "/containers/{id}/changes", Built(ContainerChanges)),
     route("GET", "/containers/{id}/export", NotBuilt("Export a container")),
     route("GET", "/containers/{id}/stats", Built(ContainerStats)),
     route("POST", "/containers/{id}/resize", Built(ContainerResize)),

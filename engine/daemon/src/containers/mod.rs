@@ -11,6 +11,7 @@
 //! | [`reconcile`] | what the daemon does with the records it finds at its start |
 
 pub mod attach;
+pub mod changes;
 pub mod container;
 pub mod create;
 pub mod devices;

@@ -6,6 +6,7 @@ use drydock_api::Error;
 use drydock_api::query::{self, Query};
 use drydock_api::routes::{self, Operation};
 use drydock_api::version::{self, Unsupported, Version};
+use http_body_util::BodyExt;
 use hyper::Method;
 use hyper::body::Incoming;
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
@@ -31,7 +32,10 @@ pub async fn answer(engine: Arc<Engine>, request: hyper::Request<Incoming>) -> A
         Ok(found) => found,
         // Docker's router answers this one before it knows any header.
         Err(error @ Error::NotFound(_)) => return Answer::error(&error),
-        Err(error) => return with_headers(Answer::error(&error), true),
+        Err(error) => {
+            discard(request.into_body()).await;
+            return with_headers(Answer::error(&error), true);
+        }
     };
     let request = split(request, name, version);
     // A handler runs to its end even when the client goes away: a stop or a removal that was begun must not
@@ -43,6 +47,19 @@ pub async fn answer(engine: Arc<Engine>, request: hyper::Request<Incoming>) -> A
         ))),
     };
     with_headers(answered.unwrap_or_else(|error| Answer::error(&error)), true)
+}
+
+/// Reads a body that nobody wants, at most 64 MiB of it. A client that is still writing when the answer comes and the
+/// connection closes reports a broken pipe, and never looks at the answer.
+async fn discard(mut body: Incoming) {
+    let mut left: usize = 64 << 20;
+    while let Some(Ok(frame)) = body.frame().await {
+        let length = frame.data_ref().map_or(0, |data| data.len());
+        match left.checked_sub(length) {
+            Some(rest) => left = rest,
+            None => return,
+        }
+    }
 }
 
 /// Docker's answer to a version that it does not serve.
@@ -107,6 +124,7 @@ async fn run(engine: Arc<Engine>, operation: Operation, request: Request) -> Res
         Operation::ContainerAttach => containers::attach::handle(engine, &request).await,
         Operation::ContainerWait => containers::wait::handle(engine, &request),
         Operation::ContainerRemove => containers::remove::handle(engine, &request).await,
+        Operation::ContainerChanges => containers::changes::handle(engine, &request),
         Operation::ContainerTop => containers::top::handle(engine, &request).await,
         Operation::ContainerStats => containers::stats::handle(engine, &request).await,
         Operation::ContainerUpdate => containers::update::handle(engine, request).await,
