@@ -258,6 +258,8 @@ impl Guide<'_> {
             Some(PLAIN),
         )?;
         self.ask("GET", &format!("{plain}/json"), None)?;
+        // Nothing has changed in it.
+        self.ask("GET", &format!("{plain}/changes"), None)?;
         self.ask("DELETE", &plain, None)?;
         // The name is taken.
         self.ask("POST", &path, Some(PLAIN))?;
