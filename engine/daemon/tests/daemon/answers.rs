@@ -49,6 +49,16 @@ pub fn ping_has_dockers_headers() -> Result<(), Failed> {
     api.finish()
 }
 
+/// The answer to a request with a body that nobody reads: the client must get to write all of it first, or it
+/// reports a broken pipe instead of the answer.
+pub fn a_large_body_for_what_is_not_built() -> Result<(), Failed> {
+    let api = Api::start(&[])?;
+    let context = vec![b'x'; 4 << 20];
+    let answer = rig::request(api.socket(), "POST", "/build", Some(&context))?;
+    ensure!(answer.status == 501, "{}: {}", answer.status, answer.text());
+    api.finish()
+}
+
 pub fn versions_and_unknown_routes() -> Result<(), Failed> {
     let api = Api::start(&[])?;
     let cases = [

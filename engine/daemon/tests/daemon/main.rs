@@ -30,6 +30,10 @@ fn main() -> ExitCode {
             answers::ping_has_dockers_headers,
         ),
         (
+            "a_large_body_for_what_is_not_built",
+            answers::a_large_body_for_what_is_not_built,
+        ),
+        (
             "versions_and_unknown_routes",
             answers::versions_and_unknown_routes,
         ),
