@@ -57,7 +57,11 @@ async fn answer(
     let before = *ends.borrow_and_update();
     let record = container.snapshot();
     let at_once = !record.is_running() || defect!("wait-returns-at-once");
+    // Why it could not be started the last time. Docker says it of what is over, not to those who waited: for them
+    // a start that failed is no end, and a removal has no error.
+    let mut error = String::new();
     let code = if condition == Condition::NotRunning && at_once {
+        error.clone_from(&record.state.error);
         record.state.exit_code
     } else {
         let met = |now: &Ends| {
@@ -73,8 +77,6 @@ async fn answer(
             }
         }
     };
-    // Why it could not be started the last time.
-    let error = &container.snapshot().state.error;
     let mut body = if error.is_empty() {
         json!({"StatusCode": code})
     } else {
