@@ -249,7 +249,8 @@ fn fetch_events(engine: &mut Engine, known: &[Known]) -> anyhow::Result<Value> {
 ///
 /// Two containers' events come in either order when two clients act at once. So do those of an exec and of its
 /// container, and those of two execs: Docker tells them from different threads. The end of the program is told by one
-/// thread of Docker's and the success of `stop` by another, so `die` is put first there.
+/// thread of Docker's and the success of `stop` by another, so `die` is put first there. And whether a paused container
+/// that is killed is told to go on first is luck on Docker, so an `unpause` that a signal causes is left out.
 fn by_container(told: &[Value], known: &[Known]) -> Value {
     let mut lives: BTreeMap<String, (Vec<Value>, Vec<String>)> = BTreeMap::new();
     for event in told {
@@ -261,7 +262,13 @@ fn by_container(told: &[Value], known: &[Known]) -> Value {
         if shown.starts_with("exec_") {
             execs.push(shown);
         } else {
-            let overtaken = shown.starts_with("die ") && life.last().is_some_and(is_stop);
+            if shown.starts_with("unpause ")
+                && life.last().is_some_and(|last| begins(last, "kill "))
+            {
+                continue;
+            }
+            let overtaken =
+                shown.starts_with("die ") && life.last().is_some_and(|last| begins(last, "stop "));
             life.insert(life.len() - usize::from(overtaken), json!(shown));
         }
     }
