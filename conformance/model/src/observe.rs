@@ -282,10 +282,8 @@ fn by_container(told: &[Value], known: &[Known]) -> Value {
         .into()
 }
 
-fn is_stop(event: &Value) -> bool {
-    event
-        .as_str()
-        .is_some_and(|event| event.starts_with("stop "))
+fn begins(event: &Value, word: &str) -> bool {
+    event.as_str().is_some_and(|text| text.starts_with(word))
 }
 
 /// The action and the attributes, without an exec's id and without how long it ran.
