@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream as StdStream;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,6 +16,7 @@ use drydock_api::Error;
 use drydock_shim::frame;
 use drydock_shim::protocol::{Answer, ExitRecord, Reply, Request, RequestBody};
 use drydock_sys::descriptors;
+use nix::sys::socket::{Shutdown, shutdown};
 use tokio::io::Interest;
 use tokio::net::UnixStream;
 use tokio::sync::{mpsc, oneshot};
@@ -142,6 +143,12 @@ impl ShimLink {
                 "unexpected answer of the shim: {other:?}"
             ))),
         }
+    }
+
+    /// Ends the connection. A shim that has no container yet ends with it.
+    pub fn hang_up(&self) {
+        // It fails only where the other side has hung up already.
+        let _ = shutdown(self.stream.as_raw_fd(), Shutdown::Both);
     }
 
     async fn write(&self, bytes: &[u8], files: &[BorrowedFd<'_>]) -> io::Result<()> {

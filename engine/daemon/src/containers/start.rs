@@ -210,6 +210,8 @@ async fn attempt(
     };
     let local = async {
         let prepared = blocking(|| prepare(engine, container, &record))?;
+        // Whatever can be wrong with the settings is found by now: a shim that is asked for and gets no start waits for
+        // one as long as the connection lives.
         let shim = blocking(|| engine.shim())?;
         Ok::<_, Failure>((prepared, shim, drydock_sys::clock::monotonic()))
     };
@@ -259,8 +261,13 @@ fn endpoint(engine: &Engine, record: &Record) -> Result<Option<EndpointRecord>, 
     }
 }
 
-/// Everything that needs no other process: the three files and the spec.
-fn prepare(engine: &Engine, container: &Container, record: &Record) -> Result<Prepared, Error> {
+/// Everything that needs no other process: the three files, the spec, where the log goes.
+fn prepare(
+    engine: &Engine,
+    container: &Container,
+    record: &Record,
+) -> Result<(Prepared, Option<LogFile>), Error> {
+    let log = log_file(container, record)?;
     let image = engine
         .images
         .by_id(&record.image)
@@ -268,7 +275,8 @@ fn prepare(engine: &Engine, container: &Container, record: &Record) -> Result<Pr
     let mut layers = vec![engine.skeleton()];
     layers.extend(engine.images.layers(&image));
     write_files(engine, container, record)?;
-    spec::prepare(engine, container, record, layers)
+    let prepared = spec::prepare(engine, container, record, layers)?;
+    Ok((prepared, log))
 }
 
 fn write_files(engine: &Engine, container: &Container, record: &Record) -> Result<(), Error> {
@@ -312,7 +320,7 @@ async fn send(
     engine: &Engine,
     container: &Container,
     link: &ShimLink,
-    prepared: Prepared,
+    (prepared, log): (Prepared, Option<LogFile>),
     namespace: Option<OwnedFd>,
 ) -> Result<(i32, Vec<Stamp>), Failure> {
     let record = container.snapshot();
@@ -320,6 +328,7 @@ async fn send(
     let waiting = std::mem::take(&mut container.live().waiting);
     let room = protocol::MAX_DESCRIPTORS.saturating_sub(files.len());
     if waiting.len() > room {
+        link.hang_up();
         return Err(Error::invalid("too many mounts and attached clients for one start").into());
     }
     let mut attach = Vec::new();
@@ -335,7 +344,7 @@ async fn send(
         spec: prepared.spec,
         open_stdin: record.config_truth("OpenStdin"),
         stdin_once: record.config_truth("StdinOnce"),
-        log: log_file(container, &record)?,
+        log,
         exit_record: container.exit_record(),
         durable: !record.auto_remove(),
         socket: engine.shim_socket(&record.id),

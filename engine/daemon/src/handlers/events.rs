@@ -59,6 +59,10 @@ async fn send(
         }
     }
     let now = drydock_sys::clock::realtime();
+    if until.is_some_and(|until| until <= now) {
+        // Nothing is left to wait for, not even a timer.
+        return;
+    }
     let left = until.map(|until| Duration::from_nanos(until.saturating_sub(now)));
     let end = async {
         match left {

@@ -207,6 +207,12 @@ pub fn a_failed_start_leaves_nothing() -> Result<(), Failed> {
             api.delete("web")?;
         }
     }
+    // What is found only at the start, and must be found before there is a shim that waits for it.
+    let host = json!({"LogConfig": {"Type": "json-file", "Config": {"max-size": "many"}}});
+    api.create("web", &["true"], json!({"HostConfig": host}))?;
+    let answer = api.call("POST", "/containers/web/start", None)?;
+    ensure!(answer.status == 500, "{} {}", answer.status, answer.text());
+    api.delete("web")?;
     // No address was lost on the way: the first container still gets the lowest.
     api.run("web", &["sleep", "1000"], json!({}))?;
     let address = api.get("/containers/web/json")?["NetworkSettings"]["IPAddress"].clone();
