@@ -70,7 +70,11 @@ impl Run<'_> {
                 Node::Action(pipeline) => {
                     let value = self.pipeline(pipeline, dot)?;
                     if pipeline.variables.is_empty() {
-                        self.output.push_str(&plain(&value));
+                        // `null` of plain JSON is an interface without a value, not a nil pointer.
+                        self.output.push_str(&match value {
+                            Value::Null if self.options.missing_is_error => plain(&Value::Missing),
+                            value => plain(&value),
+                        });
                     }
                     Flow::Next
                 }
