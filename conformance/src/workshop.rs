@@ -25,7 +25,11 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Commands whose words on stderr scenarios send away, because the docker client writes a notice of its own there
 /// (`docker build` calls its builder deprecated), and the request that such a command makes.
-const QUIET_COMMANDS: [(&str, &str, &str); 1] = [("docker build", "POST", "/build")];
+const QUIET_COMMANDS: [(&str, &str, &str); 3] = [
+    ("docker build", "POST", "/build"),
+    ("docker compose up", "POST", "/networks/create"),
+    ("docker cp", "GET", "/containers/x/archive?path=/"),
+];
 
 /// An engine with what scenarios need beside it.
 #[derive(Debug)]
@@ -203,10 +207,14 @@ impl Workshop {
 
     /// What the engine says to the request of a quiet command that failed, where that is 501.
     fn not_built_quietly(&self, report: &transcript::ScenarioReport) -> Option<String> {
-        let first = report.failures().next()?;
+        report.failures().next()?;
+        let says = |command: &str| {
+            let mut steps = report.steps.iter();
+            steps.any(|step| step.step.command.contains(command))
+        };
         let (_, method, path) = QUIET_COMMANDS
             .iter()
-            .find(|(command, _, _)| first.step.command.contains(command))?;
+            .find(|(command, _, _)| says(command))?;
         let answer = self.engine.request(method, path, None).ok()?;
         (answer.status == 501).then(|| answer.text())
     }

@@ -160,7 +160,24 @@ impl Door {
             return Ok(None);
         };
         remove(&self.socket)?;
-        Ok(Some((UnixListener::bind(&self.socket)?, lifeline)))
+        let listener = UnixListener::bind(&self.socket)?;
+        self.admit_like_the_engine()?;
+        Ok(Some((listener, lifeline)))
+    }
+
+    /// Whoever may use the engine's socket may use this one: the same mode and group, and a directory that can be passed
+    /// through.
+    fn admit_like_the_engine(&self) -> std::io::Result<()> {
+        use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+        let engine = std::fs::metadata(&self.engine)?;
+        chown(&self.socket, None, Some(engine.gid()))?;
+        std::fs::set_permissions(&self.socket, engine.permissions())?;
+        match self.socket.parent() {
+            Some(directory) => {
+                std::fs::set_permissions(directory, std::fs::Permissions::from_mode(0o711))
+            }
+            None => Ok(()),
+        }
     }
 
     fn keep(mut self, mut listening: Option<(UnixListener, Lifeline)>) {
