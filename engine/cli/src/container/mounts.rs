@@ -229,7 +229,11 @@ pub fn volume(text: &str) -> Result<Volume, String> {
             "invalid spec: {text}: empty section between colons"
         ));
     }
-    if parts.len() > 3 {
+    // One letter before a colon is a drive of Windows for the stock client, and belongs to what follows.
+    let is_drive = |part: &&str| part.len() == 1 && part.chars().all(char::is_alphabetic);
+    let (last, others) = parts.split_last().unwrap_or((&"", &[]));
+    let drives = others.iter().filter(|part| is_drive(part)).count();
+    if !last.is_empty() && parts.len() - drives > 3 {
         return Err(format!("invalid spec: {text}: too many colons"));
     }
     match parts.as_slice() {

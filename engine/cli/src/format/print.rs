@@ -75,12 +75,7 @@ pub fn json(value: &Value, for_html: bool) -> String {
                 .collect::<Vec<_>>()
                 .join(",")
         ),
-        Value::Map(entries) => {
-            // Go's encoder sorts the keys of maps.
-            let mut entries: Vec<_> = entries.iter().map(|(key, value)| (key, value)).collect();
-            entries.sort_by_key(|(key, _)| *key);
-            object(entries.into_iter(), for_html)
-        }
+        Value::Map(entries) => object(entries.iter().map(|(key, value)| (key, value)), for_html),
         Value::Struct(record) => {
             // The rows of tables have a JSON method of their own, which escapes.
             let for_html =

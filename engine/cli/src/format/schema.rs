@@ -168,6 +168,12 @@ pub fn apply(name: &str, value: Value) -> Value {
     })
 }
 
+/// A map of Go, which is printed and encoded in the order of its keys.
+fn sorted(mut entries: Vec<(String, Value)>) -> Value {
+    entries.sort_by(|(one, _), (other, _)| one.cmp(other));
+    Value::Map(entries)
+}
+
 fn typed(kind: &str, value: Value) -> Value {
     if value == Value::Null && kind.starts_with('[') {
         return Value::NilList;
@@ -185,10 +191,9 @@ fn typed(kind: &str, value: Value) -> Value {
         );
     }
     if let Some(inner) = kind.strip_prefix('{') {
-        return Value::Map(
-            value
-                .entries()
-                .iter()
+        let entries = value.entries().iter();
+        return sorted(
+            entries
                 .map(|(key, item)| (key.clone(), typed(inner, item.clone())))
                 .collect(),
         );
@@ -199,6 +204,7 @@ fn typed(kind: &str, value: Value) -> Value {
         ("b", Value::Null) => Value::Bool(false),
         ("l", Value::Null) => Value::NilList,
         ("m", Value::Null) => Value::NilMap,
+        ("m", Value::Map(entries)) => sorted(entries),
         ("n", value) => value,
         (kind, value) => apply(kind, value),
     }

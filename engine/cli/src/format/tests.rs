@@ -28,7 +28,7 @@ fn what_templates_print() {
         ("{{.Name}} {{.State.Status}}", "/web running"),
         (
             "{{.Config.Env}} {{.Config.Labels}} {{.Empty}} {{.Size}} {{.Rate}}",
-            "[A=1 B=<x>] map[a:b k:v] <nil> 1983082 0.5",
+            "[A=1 B=<x>] map[a:b k:v] <no value> 1983082 0.5",
         ),
         (
             "{{json .Config.Env}} {{json .State}}",
