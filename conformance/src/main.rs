@@ -152,6 +152,7 @@ fn run(matches: &ArgMatches) -> anyhow::Result<ExitCode> {
     );
     let mut results = suite::run(&entries, &rigs, plan, &lists, &progress);
     results.errors.extend(lost_claims(&results)?);
+    results.recorded = recorded::read(&recorded::usual_directory())?.origin;
     if matches.get_flag("record") {
         record(&results)?;
     }

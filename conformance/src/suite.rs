@@ -72,6 +72,8 @@ pub struct Results {
     pub wire: BTreeMap<Rig, wire::Report>,
     /// What the reference printed in the scenarios that passed there.
     pub recordings: Recordings,
+    /// Which Docker the expectations were recorded from, for reports; [`recorded::Recorded::origin`].
+    pub recorded: String,
     /// What the order was made from.
     pub order_seed: u64,
     /// How long the whole run took.

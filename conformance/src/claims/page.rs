@@ -22,10 +22,8 @@ Most people learn Docker from somebody's notes. Notes are written down once, cop
 they describe. This page takes the statements of five such sets of notes that a machine can check, and lets a machine
 check them: each verdict is tied to a scenario that passes on real Docker, and you can run that scenario yourself.
 
-```sh
-cargo run -p conformance -- claims                     # all of them
-cargo run -p conformance -- run --filter ID --rig docker   # the proof of one
-```
+* `cargo run -p conformance -- claims` shows all of them;
+* `cargo run -p conformance -- run --rig docker --filter ID` runs the proof of one.
 
 ";
 

@@ -18,7 +18,7 @@ use rig::Rig;
 use serde::Serialize;
 
 use super::matrix::{TOTAL, counts, topics, without_count};
-use super::{Count, Kind, RECORDED, Setting};
+use super::{Count, Kind, Setting};
 use crate::suite::{Lists, Results};
 use lists::{Explained, Known, News, Slow, Unbuilt, Wire};
 use scenarios::Topic;
@@ -142,7 +142,7 @@ impl<'a> Page<'a> {
             sum: Cell::of("", &sum),
             setting,
             date: setting.date.format("%Y-%m-%d %H:%M UTC").to_string(),
-            recorded: RECORDED,
+            recorded: &results.recorded,
             seed: results.order_seed,
             elapsed: minutes(results.elapsed),
             rigs: rigs.iter().map(|rig| Column::of(results, rig)).collect(),

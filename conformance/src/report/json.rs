@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rig::Rig;
 use serde_json::json;
 
-use super::{RECORDED, detail, word};
+use super::{detail, word};
 use crate::suite::{Results, Run};
 
 /// The whole result. `schema_version` grows when a field changes its meaning or goes.
@@ -26,7 +26,7 @@ pub fn json(results: &Results, rigs: &[Rig]) -> serde_json::Value {
         "rigs": rigs.iter().map(|rig| rig.name()).collect::<Vec<_>>(),
         "versions": by_name(&results.versions),
         "not_here": by_name(&results.not_here),
-        "recorded": RECORDED,
+        "recorded": results.recorded,
         "order_seed": results.order_seed,
         "seconds": results.elapsed.as_secs_f64(),
         "all_well": results.all_well(),

@@ -10,7 +10,7 @@ use std::time::Duration;
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestRerun, TestSuite};
 use rig::Rig;
 
-use super::{Kind, RECORDED, Setting, detail, place};
+use super::{Kind, Setting, detail, place};
 use crate::suite::{Results, Run};
 use crate::workshop::Outcome;
 
@@ -32,7 +32,7 @@ pub fn junit(results: &Results, rigs: &[Rig], setting: &Setting) -> anyhow::Resu
 
 fn suite(results: &Results, rig: Rig) -> TestSuite {
     let mut suite = TestSuite::new(rig.name());
-    suite.add_property(("recorded", RECORDED));
+    suite.add_property(("recorded", results.recorded.as_str()));
     suite.add_property(("order-seed", results.order_seed.to_string().as_str()));
     if let Some(version) = results.versions.get(&rig) {
         suite.add_property(("version", version.as_str()));

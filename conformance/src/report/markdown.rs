@@ -2,12 +2,15 @@
 
 use rig::Rig;
 
-use super::{RECORDED, failures, matrix::table};
+use super::{failures, matrix::table};
 use crate::suite::Results;
 
 /// The matrix, then what is not a pass.
 pub fn markdown(results: &Results, rigs: &[Rig]) -> String {
-    let mut text = format!("# Conformance\n\nThe {RECORDED}.\n\n");
+    let mut text = format!(
+        "# Conformance\n\nThe expectations: {}.\n\n",
+        results.recorded
+    );
     for (rig, version) in &results.versions {
         text.push_str(&format!("* `{rig}`: {version}\n"));
     }

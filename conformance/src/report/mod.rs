@@ -25,9 +25,6 @@ pub use setting::Setting;
 use crate::suite::Results;
 use crate::workshop::Outcome;
 
-/// Where the expectations come from. The scenarios' text is what this engine said; nothing else may write it.
-pub const RECORDED: &str = "expectations were recorded from Docker 28.5.2 (API 1.51)";
-
 /// The kinds of outcome, in the order in which reports list them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
@@ -227,6 +224,7 @@ pub(crate) mod samples {
             .into(),
             errors: vec!["the api rig leaked: a veth".into()],
             stale: vec!["divergence d is stale".into()],
+            recorded: "recorded from Docker 1 on a day".into(),
             order_seed: 7,
             elapsed: Duration::from_secs(62),
             ..Results::default()

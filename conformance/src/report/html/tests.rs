@@ -116,7 +116,7 @@ fn every_section_has_what_it_is_for() {
         "the api rig leaked: a veth",
         "divergence d is stale",
         "--seed 7",
-        RECORDED,
+        "recorded from Docker 1 on a day",
         "class=\"expected\"",
     ] {
         assert!(page.contains(part), "{part}\n{page}");
