@@ -70,19 +70,9 @@ pub async fn stop(
     } else {
         signal
     };
-    if record.state.status == Status::Restarting {
-        cancel_restart(engine, container).await?;
+    if !begin(container).await? {
         engine.events.container(&container.snapshot(), "stop", &[]);
         return Ok(());
-    }
-    {
-        let mut live = container.live();
-        live.exit_on_next = true;
-        live.stops += 1;
-    }
-    container.publish(|record| record.manually_stopped = true);
-    if let Err(error) = container.save() {
-        tracing::warn!("{error}");
     }
     let result = end(engine, container, signal, patience).await;
     let told = {
@@ -95,6 +85,32 @@ pub async fn stop(
         engine.events.container(&container.snapshot(), "stop", &[]);
     }
     result
+}
+
+/// Sees to it that the restart policy does not apply to the end that is coming, or calls off the restart that it has
+/// planned. Returns whether there is something to end.
+///
+/// Under the lifecycle lock, which every start and every end holds: an end between the look at the state and the mark
+/// would be followed by a restart, and a start that is under way would take the mark away. Either way the container
+/// would run on although its stop was answered.
+async fn begin(container: &Container) -> Result<bool, Error> {
+    let _changing = container.lifecycle.lock().await;
+    match container.snapshot().state.status {
+        Status::Running => {
+            {
+                let mut live = container.live();
+                live.exit_on_next = true;
+                live.stops += 1;
+            }
+            container.publish(|record| record.manually_stopped = true);
+            if let Err(error) = container.save() {
+                tracing::warn!("{error}");
+            }
+            Ok(true)
+        }
+        Status::Restarting => call_off(container).map(|()| false),
+        _ => Ok(false),
+    }
 }
 
 async fn end(
@@ -155,6 +171,11 @@ pub async fn cancel_restart(
     if container.snapshot().state.status != Status::Restarting {
         return Ok(());
     }
+    call_off(container)
+}
+
+/// The same for who holds the lifecycle lock and has looked.
+fn call_off(container: &Container) -> Result<(), Error> {
     container.live().forget_restarts();
     let record = container.publish(|record| {
         record.state.status = Status::Exited;

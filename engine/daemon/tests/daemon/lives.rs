@@ -46,7 +46,7 @@ pub fn the_end_is_told_to_all_who_wait() -> Result<(), Failed> {
 
 pub fn attached_clients_miss_nothing() -> Result<(), Failed> {
     let api = Api::start(&[])?;
-    for round in 0..20 {
+    for round in 0..14 {
         let more = json!({"OpenStdin": true, "StdinOnce": true, "AttachStdin": true, "HostConfig": {"AutoRemove": true}});
         api.create("cat", &["sh", "-c", "echo first; cat; echo last >&2"], more)?;
         let mut stream = api.hijack(
@@ -182,6 +182,29 @@ pub fn a_followed_log_ends_with_its_container() -> Result<(), Failed> {
     let none = api.call("GET", "/containers/web/logs", None)?;
     ensure!(none.status == 400, "{}", none.text());
     api.delete("web")?;
+    api.finish()
+}
+
+/// A stop may meet an end, the wait for the next start, or the start itself. Whichever it is: once it is answered, the
+/// container is stopped and stays so.
+pub fn a_stop_holds_against_the_restart_policy() -> Result<(), Failed> {
+    let api = Api::start(&[])?;
+    let policy = json!({"HostConfig": {"RestartPolicy": {"Name": "always"}}});
+    for round in 0..14 {
+        api.run("web", &["true"], policy.clone())?;
+        std::thread::sleep(Duration::from_millis(round * 20));
+        let answer = api.call("POST", "/containers/web/stop?t=0", None)?;
+        ensure!(answer.status == 204, "{} {}", answer.status, answer.text());
+        for moment in ["at once", "later"] {
+            let state = api.state("web")?;
+            ensure!(
+                state["Status"] == "exited",
+                "round {round}, {moment}: {state}"
+            );
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        api.delete("web")?;
+    }
     api.finish()
 }
 
