@@ -70,6 +70,7 @@ pub(crate) fn begin(
         mounts,
         stamps: more,
     } = running;
+    let started_at = drydock_sys::clock::realtime();
     stamps.extend(more.into_iter().map(|(step, at)| Stamp { step, at }));
     let assembled = (|| {
         let ends = ends_of(ends, terminal)?;
@@ -88,6 +89,7 @@ pub(crate) fn begin(
             exit_record: start.exit_record,
             durable: start.durable,
             shares_pids,
+            started_at,
             exited: None,
             null: inheritance.null.try_clone()?,
         })

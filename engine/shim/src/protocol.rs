@@ -218,6 +218,10 @@ pub enum Answer {
         pid: i32,
         /// The shim's own.
         shim_pid: i32,
+        /// When, as nanoseconds since 1970 (CLOCK_REALTIME). By the shim, as [`ExitRecord::finished_at`]: a
+        /// daemon that is late would have a container end before it began. 0 from a shim of an older build.
+        #[serde(default)]
+        started_at: u64,
         /// The way of the start, in order.
         trace: Vec<Stamp>,
     },
@@ -238,6 +242,9 @@ pub enum Answer {
         version: u32,
         /// PID 1's number in the host's PID namespace.
         pid: i32,
+        /// As in `Started`.
+        #[serde(default)]
+        started_at: u64,
         /// Set once PID 1 has ended.
         exit: Option<ExitRecord>,
         /// The execs that run.
@@ -252,6 +259,9 @@ pub struct ExitRecord {
     pub exit_code: i32,
     /// The kernel's out-of-memory killer ended a process of this container.
     pub oom_killed: bool,
+    /// As in [`Answer::Started`]: a daemon that ended on the way of the start learns it here.
+    #[serde(default)]
+    pub started_at: u64,
     /// Nanoseconds since 1970 (CLOCK_REALTIME).
     pub finished_at: u64,
 }

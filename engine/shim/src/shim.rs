@@ -69,6 +69,7 @@ fn live(connection: &mut Connection, inheritance: &Inheritance) -> io::Result<()
     let body = Answer::Started {
         pid: shim.init_pid(),
         shim_pid: nix::unistd::getpid().as_raw(),
+        started_at: shim.started_at,
         trace: stamps,
     };
     connection.send(&Reply::Answer { number, body });
@@ -138,6 +139,8 @@ pub(crate) struct Shim {
     pub(crate) durable: bool,
     /// PID 1 is in the host's PID namespace: its children do not end with it.
     pub(crate) shares_pids: bool,
+    /// When PID 1 became the user's program (CLOCK_REALTIME).
+    pub(crate) started_at: u64,
     pub(crate) exited: Option<ExitRecord>,
     pub(crate) null: OwnedFd,
 }
@@ -313,6 +316,7 @@ impl Shim {
         Answer::State {
             version: VERSION,
             pid: self.init_pid(),
+            started_at: self.started_at,
             exit: self.exited.clone(),
             exec_ids: self
                 .sessions
@@ -435,6 +439,7 @@ impl Shim {
             exit_code,
             oom_killed: matches!(kills, Ok(Some(count)) if count > 0)
                 && !defect!("out-of-memory-untold"),
+            started_at: self.started_at,
             finished_at,
         };
         self.write_exit_record(&record)?;

@@ -143,12 +143,16 @@ fn names(image: &Value, with_digest: bool) -> Vec<(String, String, String)> {
     lines
 }
 
+/// The year 1, as seconds since 1970.
+const GO_ZERO_TIME: i64 = -62_135_596_800;
+
 fn row(image: &Value, repository: &str, tag: &str, digest: &str, full: bool, now: i64) -> Value {
     let id = image.get("Id").text();
     let hex = id.strip_prefix("sha256:").unwrap_or(id);
     let created = image.get("Created").int();
     let size = image.get("Size").int();
-    let since = if created > 0 {
+    // An image that does not say when it was made is of 1970; Go's zero time is the year 1.
+    let since = if created != GO_ZERO_TIME {
         format!("{} ago", human::duration(now - created))
     } else {
         "N/A".to_string()

@@ -61,6 +61,7 @@ pub fn unseen(container: &Container) -> ExitRecord {
     ExitRecord {
         exit_code: UNKNOWN,
         oom_killed: false,
+        started_at: container.snapshot().state.started_at,
         finished_at: drydock_sys::clock::realtime(),
     }
 }

@@ -121,8 +121,10 @@ async fn adopt(engine: &Arc<Engine>, container: &Arc<Container>) -> bool {
             finish(engine, container, ended).await;
             true
         }
-        Ok(Answer::State { pid, .. }) => {
-            running(engine, container, link, events, pid);
+        Ok(Answer::State {
+            pid, started_at, ..
+        }) => {
+            running(engine, container, link, events, (pid, started_at));
             true
         }
         Ok(other) => {
@@ -144,7 +146,7 @@ fn running(
     container: &Arc<Container>,
     link: Arc<ShimLink>,
     events: mpsc::UnboundedReceiver<Event>,
-    pid: i32,
+    (pid, started_at): (i32, u64),
 ) {
     let boot_id = pid_file::boot_id().unwrap_or_default();
     container.live().shim = Some(link);
@@ -152,8 +154,10 @@ fn running(
         record.state.status = Status::Running;
         record.state.pid = pid;
         record.state.boot_id = boot_id;
-        if record.state.started_at == 0 {
-            record.state.started_at = drydock_sys::clock::realtime();
+        // A daemon that ended between the shim's answer and its own record left another start's moment. 0: a shim of a
+        // build that does not say it.
+        if started_at != 0 {
+            record.state.started_at = started_at;
         }
     });
     save(container);
@@ -196,6 +200,10 @@ async fn finish(engine: &Arc<Engine>, container: &Arc<Container>, ended: ExitRec
         state.pid = 0;
         state.exit_code = ended.exit_code;
         state.oom_killed = ended.oom_killed;
+        // As in `running`.
+        if ended.started_at != 0 {
+            state.started_at = ended.started_at;
+        }
         state.finished_at = ended.finished_at;
         record.endpoint = None;
     });

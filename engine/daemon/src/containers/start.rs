@@ -233,7 +233,7 @@ async fn attempt(
         });
     }
     let (link, events) = ShimLink::new(shim, &engine.open_links)?;
-    let (pid, stamps) = send(
+    let (started, stamps) = send(
         engine,
         container,
         &link,
@@ -243,7 +243,7 @@ async fn attempt(
     .await?;
     trace.join(stamps);
     trace.stamp("shim answered");
-    publish_running(engine, container, link, events, pid)?;
+    publish_running(engine, container, link, events, started)?;
     trace.stamp("running published");
     Ok(())
 }
@@ -315,6 +315,12 @@ fn write_files(engine: &Engine, container: &Container, record: &Record) -> Resul
     Ok(())
 }
 
+/// What the shim says of PID 1; fields as in [`Answer::Started`].
+struct Started {
+    pid: i32,
+    started_at: u64,
+}
+
 /// Sends the frame and waits for PID 1. Clients that attached before go along.
 async fn send(
     engine: &Engine,
@@ -322,7 +328,7 @@ async fn send(
     link: &ShimLink,
     (prepared, log): (Prepared, Option<LogFile>),
     namespace: Option<OwnedFd>,
-) -> Result<(i32, Vec<Stamp>), Failure> {
+) -> Result<(Started, Vec<Stamp>), Failure> {
     let record = container.snapshot();
     let mut files: Vec<OwnedFd> = namespace.into_iter().chain(prepared.binds).collect();
     let waiting = std::mem::take(&mut container.live().waiting);
@@ -354,7 +360,12 @@ async fn send(
         .ask(RequestBody::Start(Box::new(start)), &files)
         .await?
     {
-        Answer::Started { pid, trace, .. } => Ok((pid, trace)),
+        Answer::Started {
+            pid,
+            started_at,
+            trace,
+            ..
+        } => Ok((Started { pid, started_at }, trace)),
         Answer::Failed(error) => Err(refused(&error)),
         Answer::Error { message } => Err(Error::system(message).into()),
         other => Err(Error::system(format!("unexpected answer of the shim: {other:?}")).into()),
@@ -384,7 +395,7 @@ fn publish_running(
     container: &Arc<Container>,
     link: Arc<ShimLink>,
     events: mpsc::UnboundedReceiver<Event>,
-    pid: i32,
+    started: Started,
 ) -> Result<(), Failure> {
     let boot_id = crate::engine::pid_file::boot_id()?;
     {
@@ -395,11 +406,11 @@ fn publish_running(
     let record = container.publish(|record| {
         let state = &mut record.state;
         state.status = Status::Running;
-        state.pid = pid;
+        state.pid = started.pid;
         state.exit_code = 0;
         state.error.clear();
         state.oom_killed = false;
-        state.started_at = drydock_sys::clock::realtime();
+        state.started_at = started.started_at;
         state.boot_id = boot_id;
     });
     if let Err(error) = container.save() {

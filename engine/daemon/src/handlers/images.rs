@@ -182,6 +182,11 @@ pub fn inspect(engine: &Engine, request: &Request) -> Result<Answer, Error> {
         value["VirtualSize"] = json!(image.size);
     }
     value["GraphDriver"] = json!({"Data": data, "Name": "overlay2"});
+    if image.created.is_none()
+        && let Some(keys) = value.as_object_mut()
+    {
+        keys.remove("Created");
+    }
     Ok(Answer::json(&value))
 }
 

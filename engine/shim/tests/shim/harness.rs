@@ -177,11 +177,14 @@ impl Bench {
         let mut shim = Shim::new(self.spawner.shim()?)?;
         let answer = shim.ask(RequestBody::Start(Box::new(start)), &clients)?;
         match answer {
-            Answer::Started { pid, .. } => Ok(Container {
+            Answer::Started {
+                pid, started_at, ..
+            } => Ok(Container {
                 id,
                 home,
                 socket,
                 pid,
+                started_at,
                 shim,
             }),
             Answer::Failed(error) => Err(format!("failed to start: {error}").into()),
@@ -336,6 +339,7 @@ pub struct Container {
     pub home: PathBuf,
     pub socket: PathBuf,
     pub pid: i32,
+    pub started_at: u64,
     pub shim: Shim,
 }
 
@@ -350,6 +354,7 @@ impl Container {
         let on_disk: ExitRecord =
             serde_json::from_slice(&std::fs::read(self.home.join("exit.json"))?)?;
         assert_eq!(record, on_disk);
+        assert!(0 < self.started_at && self.started_at < record.finished_at);
         Ok((record, self.log()?))
     }
 

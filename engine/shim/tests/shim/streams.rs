@@ -235,10 +235,11 @@ fn the_next_daemon_finds_everything(bench: &Bench) -> Result<(), Failed> {
     let mut start = bench.script("sleep 0.2; echo late; exit 9");
     start.open_stdin = true;
     let container = bench.start(start, Vec::new())?;
-    let (home, socket, pid) = (
+    let (home, socket, pid, started_at) = (
         container.home.clone(),
         container.socket.clone(),
         container.pid,
+        container.started_at,
     );
     drop(container.shim);
     let mut next = Shim::new(UnixStream::connect(&socket)?)?;
@@ -246,9 +247,10 @@ fn the_next_daemon_finds_everything(bench: &Bench) -> Result<(), Failed> {
         Answer::State {
             version: 1,
             pid: same,
+            started_at: same_moment,
             exit: None,
             exec_ids,
-        } => assert!(same == pid && exec_ids.is_empty()),
+        } => assert!(same == pid && same_moment == started_at && exec_ids.is_empty()),
         other => return Err(format!("unexpected answer {other:?}").into()),
     }
     drop(next);
