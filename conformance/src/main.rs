@@ -143,6 +143,9 @@ fn run(matches: &ArgMatches) -> anyhow::Result<ExitCode> {
             .map_or_else(|| processors() * 2, |jobs| usize::from(*jobs)),
         seed: matches.get_one("seed").copied().unwrap_or_else(new_seed),
         wire: matches.get_flag("wire"),
+        whole: matches.get_one::<String>("filter").is_none()
+            && matches.get_many::<String>("topic").is_none()
+            && matches.get_one::<PathBuf>("scenarios").is_none(),
         second_look: matches.get_flag("second-look"),
     };
     eprintln!(

@@ -50,6 +50,8 @@ pub struct Plan {
     pub seed: u64,
     /// Whether every answer is compared with Docker's description of its API.
     pub wire: bool,
+    /// Whether the entries are all there are. Then an exception that the reference did not need is stale.
+    pub whole: bool,
     /// Whether what failed is run once more, by itself, after all others. What passes then is
     /// [`Outcome::Unsteady`], which is no pass.
     pub second_look: bool,
@@ -151,9 +153,12 @@ pub fn run(
         .sort_by(|a, b| (&a.id, a.rig).cmp(&(&b.id, b.rig)));
     for workshop in &mut workshops {
         let rig = workshop.engine().rig();
-        if let Some(recording) = workshop.recorded_wire()
-            && let Err(error) = compare_wire(rig, &recording, &mut results)
-        {
+        let compared = workshop.recorded_wire().and_then(|recording| {
+            recording.map_or(Ok(()), |recording| {
+                compare_wire(rig, &recording, plan.whole, &mut results)
+            })
+        });
+        if let Err(error) = compared {
             results.errors.push(format!("{error:#}"));
         }
         results.errors.extend(
@@ -169,10 +174,11 @@ pub fn run(
 }
 
 /// Compares what an engine answered with Docker's description. On the reference a violation means that the list of
-/// Docker's own exceptions is not complete, which is an error of ours.
+/// Docker's own exceptions is not complete, which is an error of ours; so is an exception that a whole run did not need.
 fn compare_wire(
     rig: Rig,
     recording: &wire::Recording,
+    whole: bool,
     results: &mut Results,
 ) -> anyhow::Result<()> {
     let report = wire::report(
@@ -185,6 +191,12 @@ fn compare_wire(
             "{} kinds of answers of the reference are not in its description and not among the exceptions\n{}",
             report.violations.len(),
             report.proposal()
+        ));
+    }
+    if rig == Rig::Docker && whole && !report.unneeded.is_empty() {
+        results.errors.push(format!(
+            "exceptions of the wire that no answer of the reference needed: {}",
+            report.unneeded.join(", ")
         ));
     }
     results.wire.insert(rig, report);

@@ -126,9 +126,17 @@ impl Workshop {
         Ok(())
     }
 
-    /// What was read since [`Workshop::record_wire`], and the end of it.
-    pub fn recorded_wire(&mut self) -> Option<wire::Recording> {
-        self.recorder.take().map(wire::Recorder::finish)
+    /// What was read since [`Workshop::record_wire`], and the end of it. Before that comes a tour of what no client
+    /// asks for, so that the routes seen do not depend on which scenarios ran.
+    ///
+    /// # Errors
+    /// When the engine does not answer any more.
+    pub fn recorded_wire(&mut self) -> anyhow::Result<Option<wire::Recording>> {
+        let Some(recorder) = self.recorder.take() else {
+            return Ok(None);
+        };
+        wire::tour(recorder.socket())?;
+        Ok(Some(recorder.finish()))
     }
 
     /// The variables that lead a client to the engine, by way of the recorder where there is one.
