@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use serde_json::Value;
 
 use crate::compare::{Difference, differences};
@@ -36,11 +36,11 @@ impl Pair<'_> {
     /// When the reference does not answer, or one of the engines cannot be made ready.
     pub fn run(&mut self, tag: &str, steps: &[Step]) -> anyhow::Result<Option<Finding>> {
         let (first, second) = self.both(|subject| subject.begin(tag));
-        first?;
-        second?;
+        first.context("the reference")?;
+        second.context("the engine that is tested")?;
         let found = self.steps(steps);
         let (first, second) = self.both(|subject| subject.end());
-        first?;
+        first.context("the reference")?;
         let found = found?;
         // What cannot be removed is a finding as well, unless there is one that explains it.
         Ok(found.or_else(|| left_behind(steps.len().saturating_sub(1), second)))

@@ -167,7 +167,8 @@ async fn check_user(
         user: user.to_owned(),
         groups: record.host().group_add.unwrap_or_default(),
     };
-    match shim.ask(body, &[]).await? {
+    let answer = shim.ask(body, &[]).await;
+    match answer.map_err(|error| error.of(&container.id))? {
         protocol::Answer::Failed(error) => Err(Error::invalid(error.message)),
         _ => Ok(()),
     }

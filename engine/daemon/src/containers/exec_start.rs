@@ -194,7 +194,7 @@ async fn ask(
             Error::system(format!("unexpected answer of the shim: {other:?}")),
             126,
         )),
-        Err(error) => Err((error, 126)),
+        Err(error) => Err((error.of(&container.id), 126)),
     }
 }
 

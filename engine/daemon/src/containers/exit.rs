@@ -131,8 +131,13 @@ fn stamp(step: &str) -> Stamp {
 fn restart_delay(container: &Container, record: &Record, exit: &ExitRecord) -> Option<Duration> {
     let ran = Duration::from_nanos(exit.finished_at.saturating_sub(record.state.started_at));
     let mut live = container.live();
+    let policy = Policy::of(&record.host());
     if live.exit_on_next
-        || !Policy::of(&record.host()).after_end(exit.exit_code, record.restart_count)
+        || !policy.after_end(
+            exit.exit_code,
+            record.restart_count,
+            record.manually_stopped,
+        )
     {
         return None;
     }

@@ -61,12 +61,25 @@ pub async fn user_signal(
     container: &Arc<Container>,
     signal: i32,
 ) -> Result<(), Error> {
-    let record = container.snapshot();
-    if record.state.status == Status::Restarting && signal == KILL {
-        return super::stop::cancel_restart(engine, container).await;
+    if mark(container, signal).await? {
+        send(engine, container, signal).await?;
     }
-    if record.state.status != Status::Running {
-        return Err(not_running(&container.id));
+    Ok(())
+}
+
+/// Sees to it that the restart policy does not apply to the end that may follow, or calls off the restart that it has
+/// planned. Returns whether there is a process for the signal.
+///
+/// Under the lifecycle lock, for the reasons that [`super::stop`] gives where it does the same.
+async fn mark(container: &Container, signal: i32) -> Result<bool, Error> {
+    let _changing = container.lifecycle.lock().await;
+    let record = container.snapshot();
+    match record.state.status {
+        Status::Running => {}
+        Status::Restarting if signal == KILL => {
+            return super::stop::call_off(container).map(|()| false);
+        }
+        _ => return Err(not_running(&container.id)),
     }
     if stops(&record, signal) && !defect!("restart-after-kill") {
         container.live().exit_on_next = true;
@@ -75,7 +88,7 @@ pub async fn user_signal(
     if let Err(error) = container.save() {
         tracing::warn!("{error}");
     }
-    send(engine, container, signal).await
+    Ok(true)
 }
 
 /// Whether a container is meant to end by a signal, as Docker sees it: without a stop signal of its own by any.
@@ -103,7 +116,8 @@ pub async fn send(engine: &Engine, container: &Container, signal: i32) -> Result
     engine
         .events
         .container(&record, "kill", &[("signal", &signal.to_string())]);
-    match shim.ask(RequestBody::Kill { signal }, &[]).await? {
+    let answer = shim.ask(RequestBody::Kill { signal }, &[]).await;
+    match answer.map_err(|error| error.of(&container.id))? {
         // It cannot arrive while the process stands still.
         Answer::Done if record.is_paused() && stops(&record, signal) => {
             // The end that the signal causes waits for this lock: it is told after "unpause".

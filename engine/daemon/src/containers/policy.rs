@@ -19,7 +19,7 @@ pub enum Policy {
     No,
     /// Whatever the exit code, and when the daemon starts.
     Always,
-    /// As `Always`, except at the daemon's start where a user had stopped it.
+    /// As `Always`, except where a user has ended it: by stop, or by kill with any signal.
     UnlessStopped,
     /// After an exit code that is not 0, at most so many times in a row; None is without limit.
     OnFailure(Option<u32>),
@@ -42,11 +42,13 @@ impl Policy {
         }
     }
 
-    /// Whether to start again after an end that no user asked for; `restarts` is how many there were.
-    pub fn after_end(self, exit_code: i32, restarts: u32) -> bool {
+    /// Whether to start again after an end. `restarts` is how many there were. `manually_stopped`: a user has sent a
+    /// signal that is not the stop signal, but ended the container; where it is the stop signal, this is not asked.
+    pub fn after_end(self, exit_code: i32, restarts: u32, manually_stopped: bool) -> bool {
         match self {
             Policy::No => false,
-            Policy::Always | Policy::UnlessStopped => true,
+            Policy::Always => true,
+            Policy::UnlessStopped => !manually_stopped,
             Policy::OnFailure(limit) => {
                 let failed = exit_code != 0 || defect!("restart-after-success");
                 let again = |limit| restarts < limit || defect!("restart-maximum-ignored");
@@ -58,10 +60,11 @@ impl Policy {
     /// Whether to start when the daemon starts and finds the container ended.
     pub fn at_daemon_start(self, exit_code: i32, restarts: u32, manually_stopped: bool) -> bool {
         match self {
-            Policy::Always => true,
-            Policy::UnlessStopped => !manually_stopped,
+            Policy::Always | Policy::UnlessStopped => {
+                self.after_end(exit_code, restarts, manually_stopped)
+            }
             Policy::No | Policy::OnFailure(_) => {
-                !manually_stopped && self.after_end(exit_code, restarts)
+                !manually_stopped && self.after_end(exit_code, restarts, manually_stopped)
             }
         }
     }
@@ -107,15 +110,19 @@ mod tests {
 
     #[test]
     fn when_to_start_again() {
-        assert!(!Policy::No.after_end(1, 0));
-        assert!(Policy::Always.after_end(0, 99) && Policy::UnlessStopped.after_end(0, 99));
-        assert!(
-            !Policy::OnFailure(None).after_end(0, 0) && Policy::OnFailure(None).after_end(1, 99)
-        );
-        assert!(
-            Policy::OnFailure(Some(2)).after_end(1, 1)
-                && !Policy::OnFailure(Some(2)).after_end(1, 2)
-        );
+        let after = |policy: Policy, code, restarts| policy.after_end(code, restarts, false);
+        assert!(!after(Policy::No, 1, 0));
+        assert!(after(Policy::Always, 0, 99) && after(Policy::UnlessStopped, 0, 99));
+        assert!(!after(Policy::OnFailure(None), 0, 0) && after(Policy::OnFailure(None), 1, 99));
+        assert!(after(Policy::OnFailure(Some(2)), 1, 1));
+        assert!(!after(Policy::OnFailure(Some(2)), 1, 2));
+    }
+
+    #[test]
+    fn an_end_by_the_user_ends_unless_stopped_only() {
+        assert!(Policy::Always.after_end(7, 0, true));
+        assert!(Policy::OnFailure(None).after_end(7, 0, true));
+        assert!(!Policy::UnlessStopped.after_end(7, 0, true));
     }
 
     #[test]

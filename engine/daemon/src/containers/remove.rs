@@ -90,9 +90,7 @@ pub async fn remove(
 async fn force_end(engine: &Arc<Engine>, container: &Arc<Container>) -> Result<(), Error> {
     let mut ends = container.ends();
     ends.mark_unchanged();
-    // A start that is under way is waited for.
-    drop(container.lifecycle.lock().await);
-    // A signal that cannot be sent most often means that the end is being told at this moment.
+    // It waits for a start that is under way. A signal that cannot be sent most often means that the end is being told at this moment.
     let sent = kill::user_signal(engine, container, kill::KILL).await;
     if !container.snapshot().is_running() {
         return Ok(());

@@ -107,27 +107,32 @@ impl ShimLink {
     /// Asks and waits for the answer.
     ///
     /// # Errors
-    /// 500 when the shim is gone or silent.
-    pub async fn ask(&self, body: RequestBody, files: &[OwnedFd]) -> Result<Answer, Error> {
+    /// When the shim is gone or silent.
+    pub async fn ask(&self, body: RequestBody, files: &[OwnedFd]) -> Result<Answer, Unanswered> {
         let number = self.number.fetch_add(1, Ordering::Relaxed);
         let (sender, receiver) = oneshot::channel();
         {
             let mut waiting = lock(&self.waiting);
             if waiting.closed {
-                return Err(gone());
+                return Err(Unanswered::Gone);
             }
             waiting.answers.insert(number, sender);
         }
         let bytes = frame::encode(&Request { number, body })
-            .map_err(|error| Error::system(format!("shim: {error}")))?;
+            .map_err(|error| Unanswered::Failed(format!("shim: {error}")))?;
         let descriptors: Vec<BorrowedFd<'_>> = files.iter().map(AsFd::as_fd).collect();
         self.write(&bytes, &descriptors)
             .await
-            .map_err(|error| Error::system(format!("shim: {error}")))?;
+            .map_err(|error| match error.kind() {
+                io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => Unanswered::Gone,
+                _ => Unanswered::Failed(format!("shim: {error}")),
+            })?;
         match tokio::time::timeout(PATIENCE, receiver).await {
             Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(_)) => Err(gone()),
-            Err(_) => Err(Error::system("the container's shim does not answer")),
+            Ok(Err(_)) => Err(Unanswered::Gone),
+            Err(_) => Err(Unanswered::Failed(
+                "the container's shim does not answer".to_owned(),
+            )),
         }
     }
 
@@ -170,8 +175,40 @@ impl ShimLink {
     }
 }
 
-fn gone() -> Error {
-    Error::system("the container's shim is gone")
+/// Why a shim did not answer.
+#[derive(Debug)]
+pub enum Unanswered {
+    /// The connection has ended. A shim leaves when it has told the end of its container, so that a request which
+    /// meets the end finds this.
+    Gone,
+    /// Anything else.
+    Failed(String),
+}
+
+impl Unanswered {
+    /// For a verb that needs a running container: Docker's 409 when it has just ended.
+    pub fn of(self, id: &str) -> Error {
+        match self {
+            Unanswered::Gone => super::kill::not_running(id),
+            Unanswered::Failed(_) => self.into(),
+        }
+    }
+}
+
+impl std::fmt::Display for Unanswered {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Unanswered::Gone => formatter.write_str("the container's shim is gone"),
+            Unanswered::Failed(why) => formatter.write_str(why),
+        }
+    }
+}
+
+/// 500, where a shim that is gone is a fault.
+impl From<Unanswered> for Error {
+    fn from(error: Unanswered) -> Error {
+        Error::system(error)
+    }
 }
 
 /// Reads to the end of the connection; then nobody waits for an answer any more.

@@ -358,7 +358,8 @@ async fn send(
     };
     match link
         .ask(RequestBody::Start(Box::new(start)), &files)
-        .await?
+        .await
+        .map_err(Error::from)?
     {
         Answer::Started {
             pid,

@@ -159,23 +159,12 @@ async fn ended(ends: &mut watch::Receiver<Ends>, limit: Option<Duration>) -> boo
     }
 }
 
-/// Ends the wait of the restart policy: the container is stopped then.
+/// Ends the wait of the restart policy: the container is stopped then. The caller holds the lifecycle lock and has seen
+/// that there is such a wait.
 ///
 /// # Errors
-/// None today; the lock may have let an end or a start pass, which is then what holds.
-pub async fn cancel_restart(
-    _engine: &Arc<Engine>,
-    container: &Arc<Container>,
-) -> Result<(), Error> {
-    let _changing = container.lifecycle.lock().await;
-    if container.snapshot().state.status != Status::Restarting {
-        return Ok(());
-    }
-    call_off(container)
-}
-
-/// The same for who holds the lifecycle lock and has looked.
-fn call_off(container: &Container) -> Result<(), Error> {
+/// 500 when the record of the last end cannot be removed.
+pub fn call_off(container: &Container) -> Result<(), Error> {
     container.live().forget_restarts();
     let record = container.publish(|record| {
         record.state.status = Status::Exited;

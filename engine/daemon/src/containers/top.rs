@@ -37,7 +37,8 @@ pub async fn handle(engine: &Arc<Engine>, request: &Request) -> Result<Answer, E
     }
     let pids = match shim
         .ask(RequestBody::Control(Control::Processes), &[])
-        .await?
+        .await
+        .map_err(|error| error.of(&record.id))?
     {
         protocol::Answer::Processes(pids) => pids,
         _ => return Err(kill::not_running(&record.id)),

@@ -82,8 +82,8 @@ fn main() -> ExitCode {
             lives::a_followed_log_ends_with_its_container,
         ),
         (
-            "a_stop_holds_against_the_restart_policy",
-            lives::a_stop_holds_against_the_restart_policy,
+            "stop_and_kill_hold_against_the_restart_policy",
+            lives::stop_and_kill_hold_against_the_restart_policy,
         ),
         (
             "a_failed_start_leaves_nothing",
