@@ -5,6 +5,7 @@
 //! script that reads them need not know which client it has.
 
 mod commands;
+mod configuration;
 mod container;
 mod failure;
 mod flags;
@@ -20,6 +21,7 @@ use std::process::ExitCode;
 
 use drydock_client::{Client, Endpoint};
 
+use configuration::{Configuration, or};
 use failure::{Failure, Outcome};
 use flags::{Flag, Matches, UsageError};
 
@@ -27,7 +29,7 @@ use flags::{Flag, Matches, UsageError};
 const GLOBAL: &[Flag] = &[
     Flag::text(
         "config",
-        "Directory of the stock client's configuration (not read)",
+        "Directory of config.json, the file of formats and detach keys (default \"~/.docker\")",
     ),
     Flag::text(
         "context",
@@ -50,8 +52,17 @@ pub(crate) struct Context {
     pub(crate) program: String,
     /// The command as the user wrote it: `run`, `container ls`.
     pub(crate) command: String,
+    /// What `config.json` says.
+    pub(crate) configuration: Configuration,
     /// `-H` as given, for `up` and `down`, which start and end the engine itself.
     pub(crate) host: Option<String>,
+}
+
+impl Context {
+    /// The keys that detach, as the command line or the file says; empty for the usual ones.
+    pub(crate) fn detach_keys<'a>(&'a self, matches: &'a Matches) -> &'a str {
+        or(matches.text("detach-keys"), &self.configuration.detach_keys)
+    }
 }
 
 /// Runs the command in `arguments` (the program's name first) and says how it ended.
@@ -150,10 +161,14 @@ fn dispatch(program: &str, words: &[String]) -> Outcome {
     {
         client.set_api_version(version.trim_start_matches('v'));
     }
+    let directory =
+        Configuration::directory(global.text("config"), |name| std::env::var(name).ok());
+    let configuration = Configuration::read(directory.as_ref());
     let context = Context {
         client,
         program: program.to_string(),
         command: name,
+        configuration,
         host,
     };
     (command.run)(&context, &matches)

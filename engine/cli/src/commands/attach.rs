@@ -45,7 +45,7 @@ pub fn run(context: &Context, matches: &Matches) -> Outcome {
         return Err(Failure::new("the input device is not a TTY"));
     }
     let id = state["Id"].as_str().unwrap_or(name);
-    let keys = matches.text("detach-keys");
+    let keys = context.detach_keys(matches);
     let attach = Query::new()
         .maybe("detachKeys", keys)
         .flag("stderr", true)

@@ -45,7 +45,9 @@ pub fn run(context: &Context, matches: &Matches) -> Outcome {
         stderr: !detached,
         terminal: matches.switch("tty"),
     };
-    let body = body(matches, streams)?;
+    let detach_keys = context.detach_keys(matches);
+    let mut body = body(matches, streams)?;
+    body["DetachKeys"] = json!(detach_keys);
     if streams.stdin && streams.terminal && !terminal::stdin_is_terminal() {
         return Err(Failure::new("the input device is not a TTY"));
     }
@@ -77,7 +79,7 @@ pub fn run(context: &Context, matches: &Matches) -> Outcome {
         .client
         .hijack(&format!("{object}/start"), Some(&start))
         .map_err(upgrade_failure)?;
-    let watch = Watch::new(detach_keys_of(streams, matches.text("detach-keys")));
+    let watch = Watch::new(detach_keys_of(streams, detach_keys));
     let mut session = Session::of(context, object.clone(), streams, false)?;
     match session.copy(hijacked, watch, &mut || {})? {
         End::Detached => Err(Failure::new("read escape sequence")),
@@ -99,7 +101,6 @@ fn body(matches: &Matches, streams: Streams) -> Result<Value, Failure> {
         "AttachStdin": streams.stdin,
         "AttachStderr": streams.stderr,
         "AttachStdout": streams.stdout,
-        "DetachKeys": matches.text("detach-keys"),
         "Env": if variables.is_empty() { Value::Null } else { json!(variables) },
         "WorkingDir": matches.text("workdir"),
         "Cmd": matches.words[1..],

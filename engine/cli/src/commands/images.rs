@@ -48,7 +48,12 @@ pub fn run(context: &Context, matches: &Matches) -> Outcome {
         matches.switch("digests"),
         seconds_now(),
     );
-    let with_digest = digests || matches.text("format").contains(".Digest");
+    let quiet = matches.switch("quiet");
+    let format = match matches.text("format") {
+        "" if !quiet => &context.configuration.images_format,
+        given => given,
+    };
+    let with_digest = digests || format.contains(".Digest");
     let mut rows = Vec::new();
     for image in list.list() {
         for (repository, tag, digest) in names(image, with_digest) {
@@ -60,13 +65,7 @@ pub fn run(context: &Context, matches: &Matches) -> Outcome {
     } else {
         "{{.Repository}}\t{{.Tag}}\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}"
     };
-    rows::print(
-        matches.text("format"),
-        matches.switch("quiet"),
-        table,
-        &headings(),
-        &rows,
-    )
+    rows::print(format, quiet, table, &headings(), &rows)
 }
 
 fn headings() -> Value {

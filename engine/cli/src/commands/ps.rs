@@ -1,6 +1,7 @@
 //! `ps`: containers, one a line.
 
 use crate::Context;
+use crate::configuration::or;
 use crate::failure::{Failure, Outcome};
 use crate::flags::{Check, Flag, Kind, Matches};
 use crate::format::evaluator::Options;
@@ -35,7 +36,7 @@ const TABLE: &str =
 
 /// Lists containers.
 pub fn run(context: &Context, matches: &Matches) -> Outcome {
-    let format = matches.text("format");
+    let format = or(matches.text("format"), &context.configuration.ps_format);
     let size = matches.switch("size") || shows_size(format)?;
     let last = if matches.switch("latest") {
         1
@@ -68,7 +69,14 @@ pub fn run(context: &Context, matches: &Matches) -> Outcome {
     } else {
         TABLE.to_string()
     };
-    rows::print(format, matches.switch("quiet"), &table, &headings(), &rows)
+    let quiet = matches.switch("quiet");
+    // What the file says is no answer to --quiet; what the command line says comes before it.
+    let format = if quiet {
+        matches.text("format")
+    } else {
+        format
+    };
+    rows::print(format, quiet, &table, &headings(), &rows)
 }
 
 /// Sizes are dear for the engine, so they are asked for only where the template shows them. To know that, it

@@ -102,7 +102,7 @@ fn create_and_start(
             context,
             &id,
             streams,
-            matches.text("detach-keys"),
+            context.detach_keys(matches),
             removed,
         )?);
         trace.stamp("client: attach and wait answered");

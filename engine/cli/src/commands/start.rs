@@ -61,7 +61,7 @@ fn attached(context: &Context, matches: &Matches) -> Outcome {
         return Err(Failure::new("the input device is not a TTY"));
     }
     let removed = set("HostConfig", "AutoRemove");
-    let attached = Attached::open(context, id, streams, matches.text("detach-keys"), removed)?;
+    let attached = Attached::open(context, id, streams, context.detach_keys(matches), removed)?;
     let mut session = Session::begin(context, id, streams, !streams.terminal)?;
     if let Err(error) = context.client.post(&format!("/containers/{id}/start")) {
         session.restore();

@@ -7,6 +7,7 @@ use std::io::Write;
 
 use drydock_client::Error;
 
+use crate::configuration::or;
 use crate::failure::{Failure, Outcome};
 use crate::flags::{Flag, Matches};
 use crate::format::human;
@@ -29,6 +30,7 @@ const TABLE: &str = "{{.ID}}\t{{.Name}}\t{{.CPUPerc}}\t{{.MemUsage}}\t{{.MemPerc
 /// Draws the table once, or until the engine or the user ends it.
 pub fn run(context: &Context, matches: &Matches) -> Outcome {
     let once = matches.switch("no-stream");
+    let format = or(matches.text("format"), &context.configuration.stats_format);
     loop {
         let names = names(context, matches)?;
         let samples = samples(context, &names)?;
@@ -42,7 +44,7 @@ pub fn run(context: &Context, matches: &Matches) -> Outcome {
             .zip(&samples)
             .map(|(name, sample)| row(name, sample, full))
             .collect();
-        let code = rows::print(matches.text("format"), false, TABLE, &headings(), &rows)?;
+        let code = rows::print(format, false, TABLE, &headings(), &rows)?;
         if once {
             return Ok(code);
         }

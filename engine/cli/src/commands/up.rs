@@ -81,6 +81,7 @@ pub fn run(context: &Context, matches: &Matches) -> Outcome {
         client,
         program: context.program.clone(),
         command: "run".to_string(),
+        configuration: context.configuration.clone(),
         host: context.host.clone(),
     };
     if context
