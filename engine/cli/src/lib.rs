@@ -99,27 +99,8 @@ fn dispatch(program: &str, words: &[String]) -> Outcome {
     {
         return commands::up::session(&words[1..]);
     }
-    let global = match flags::parse(&[GLOBAL], false, words).and_then(one_host) {
-        Ok(global) => global,
-        Err(UsageError(text)) => {
-            let text = format!(
-                "{text}\n\nUsage:  {program} [OPTIONS] COMMAND [ARG...]\n\nRun '{program} --help' for more information"
-            );
-            return Err(Failure::new(text).code(125));
-        }
-    };
-    if global.switch("version") {
-        let text = format!("Drydock version {}", env!("CARGO_PKG_VERSION"));
-        output::line(&text)?;
-        return Ok(0);
-    }
-    if global.help
-        || global.words.is_empty()
-        || (global.words[0] == "help" && global.words.len() == 1)
-    {
-        output::line(
-            commands::overview(program, &flags::help::flag_lines(&[GLOBAL], columns())).trim_end(),
-        )?;
+    let global = global_flags(program, false, words)?;
+    if about_itself(program, &global)? {
         return Ok(0);
     }
     let mut words = global.words.clone();
@@ -128,8 +109,20 @@ fn dispatch(program: &str, words: &[String]) -> Outcome {
         words.remove(0);
     }
     let Some((command, used)) = commands::find(&words) else {
+        if wants_help && commands::is_foreign(&words) {
+            return Err(no_such_topic(&words));
+        }
+        // No command of ours explains the flags behind the word, so they are taken for the program's own.
+        if commands::is_foreign(&words)
+            && about_itself(program, &global_flags(program, true, &words)?)?
+        {
+            return Ok(0);
+        }
         return commands::unknown(program, &words);
     };
+    if wants_help && words.len() > used {
+        return Err(no_such_topic(&words[used..]));
+    }
     let name = words[..used].join(" ");
     let matches = match flags::parse(command.flags, command.interspersed, &words[used..]) {
         Ok(matches) => matches,
@@ -172,6 +165,41 @@ fn dispatch(program: &str, words: &[String]) -> Outcome {
         host,
     };
     (command.run)(&context, &matches)
+}
+
+fn no_such_topic(words: &[String]) -> Failure {
+    Failure::new(format!("unknown help topic: {}", words.join(" ")))
+}
+
+fn global_flags(program: &str, interspersed: bool, words: &[String]) -> Result<Matches, Failure> {
+    flags::parse(&[GLOBAL], interspersed, words)
+        .and_then(one_host)
+        .map_err(|UsageError(text)| {
+            Failure::new(format!(
+                "{text}\n\nUsage:  {program} [OPTIONS] COMMAND [ARG...]\n\nRun '{program} --help' for more information"
+            ))
+            .code(125)
+        })
+}
+
+/// Prints the version or the overview where the flags ask for it, or where there is nothing else to do.
+fn about_itself(program: &str, global: &Matches) -> Result<bool, Failure> {
+    if global.switch("version") {
+        let text = format!("Drydock version {}", env!("CARGO_PKG_VERSION"));
+        output::line(&text)?;
+        return Ok(true);
+    }
+    let is_help = global.words.len() == 1 && global.words[0] == "help";
+    if global.help || global.words.is_empty() || is_help {
+        output::line(
+            commands::overview(program, &flags::help::flag_lines(&[GLOBAL], columns())).trim_end(),
+        )?;
+        if global.short_help {
+            output::error_line("Flag shorthand -h has been deprecated, use --help");
+        }
+        return Ok(true);
+    }
+    Ok(false)
 }
 
 /// Which of two engines was meant, nobody can tell.

@@ -29,7 +29,7 @@ pub mod up;
 mod update;
 
 use crate::failure::{Failure, Outcome};
-use crate::flags::{Flag, Matches};
+use crate::flags::{self, Flag, Matches, UsageError};
 use crate::{Context, output};
 
 use table::COMMANDS;
@@ -124,6 +124,12 @@ fn not_built(words: &[String]) -> Option<String> {
         .find(|name| NOT_BUILT.contains(&name.as_str()))
 }
 
+/// Whether no command and no group begins so, built or not.
+pub fn is_foreign(words: &[String]) -> bool {
+    let is_group = |word: &String| GROUPS.iter().any(|(group, _)| group == word);
+    not_built(words).is_none() && !words.first().is_some_and(is_group)
+}
+
 /// Says that there is no such command, or shows what a group holds.
 pub fn unknown(program: &str, words: &[String]) -> Outcome {
     if let Some(name) = not_built(words) {
@@ -137,6 +143,12 @@ pub fn unknown(program: &str, words: &[String]) -> Outcome {
             "{program}: unknown command: {program} {first}\n\nRun '{program} --help' for more information"
         )));
     };
+    if let Err(UsageError(text)) = flags::parse(&[], true, &words[1..]) {
+        let text = format!(
+            "{text}\n\nUsage:  {program} {group}\n\nRun '{program} {group} --help' for more information"
+        );
+        return Err(Failure::new(text).code(125));
+    }
     match words.get(1) {
         Some(second) if !second.starts_with('-') => Err(Failure::new(format!(
             "{program}: unknown command: {program} {group} {second}\n\nUsage:  {program} {group}\n\nRun '{program} {group} --help' for more information"
