@@ -280,7 +280,13 @@ impl Subject for Engine {
     }
 
     fn observe(&mut self) -> Value {
-        observe::observe(self).unwrap_or_else(|error| json!({ NO_ANSWER: format!("{error:#}") }))
+        observe::observe(self).unwrap_or_else(|error| {
+            let threads = self
+                .daemon
+                .as_ref()
+                .map_or(String::new(), |daemon| daemon.threads());
+            json!({ NO_ANSWER: format!("{error:#}{threads}") })
+        })
     }
 
     fn end(&mut self) -> anyhow::Result<()> {

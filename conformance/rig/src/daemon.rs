@@ -211,6 +211,28 @@ impl Daemon {
         self.process().as_ref().map(Child::id)
     }
 
+    /// Where its threads are, a line each: name, state, and the function of the kernel that it waits in (proc(5)). For
+    /// a daemon that does not answer: it tells one that waits from one that is stuck.
+    pub fn threads(&self) -> String {
+        let Some(pid) = self.pid() else {
+            return "\nthe daemon does not run".to_owned();
+        };
+        let tasks = fs::read_dir(format!("/proc/{pid}/task"));
+        let mut text = String::new();
+        for task in tasks.into_iter().flatten().flatten() {
+            let read = |name: &str| fs::read_to_string(task.path().join(name)).unwrap_or_default();
+            let stat = read("stat");
+            let state = stat.rsplit(')').next().unwrap_or_default();
+            text.push_str(&format!(
+                "\n{} {} {}",
+                read("comm").trim_end(),
+                state.split_whitespace().next().unwrap_or("?"),
+                read("wchan").trim_end()
+            ));
+        }
+        text
+    }
+
     /// The daemon's unix socket.
     pub fn socket(&self) -> &Path {
         &self.socket
