@@ -7,7 +7,8 @@
 //!   what is meant, [`known`] for what is wrong and known;
 //! * [`claims`] are the statements of the notes, each tied to scenarios that show whether it is true; [`recorded`] is
 //!   what real Docker said, kept;
-//! * [`report`] draws the matrix and writes JSON and Markdown.
+//! * [`report`] draws the matrix and writes JSON and Markdown; [`side_by_side`] shows two engines where there is no right
+//!   or wrong: times, orders, values.
 //!
 //! Real Docker is the teacher: a scenario is written by looking at it there, and an expectation is never bent
 //! to what our engine says. What differs on purpose is in `divergence.toml`, with the reason; an entry that
@@ -22,5 +23,6 @@ pub mod holdings;
 pub mod known;
 pub mod recorded;
 pub mod report;
+pub mod side_by_side;
 pub mod suite;
 pub mod workshop;

@@ -25,6 +25,7 @@ fn main() -> ExitCode {
         Some(("defects", matches)) => conformance::defects::run(matches),
         Some(("grammar", matches)) => grammar::run(matches),
         Some(("fuzz", matches)) => model::run(matches),
+        Some(("side-by-side", matches)) => conformance::side_by_side::run(matches),
         Some((_, matches)) => run(matches),
         None => Ok(ExitCode::from(2)),
     };
@@ -82,6 +83,7 @@ fn command() -> Command {
         .subcommand(grammar::command())
         .subcommand(conformance::defects::command())
         .subcommand(model::command())
+        .subcommand(conformance::side_by_side::command())
         .subcommand(
             Command::new("update")
                 .about("Write what real Docker says into failing scenarios (look at the difference before keeping it)")

@@ -95,10 +95,11 @@ pub async fn ended(engine: &Arc<Engine>, container: &Arc<Container>, exit: ExitR
         // Docker counts when it decides, not when the delay is over.
         record.restart_count += u32::from(delay.is_some());
     });
-    tell(engine, &before, &exit);
+    // Two threads of Docker tell these; the one that stops is woken first and nearly always tells first.
     for _ in 0..std::mem::take(&mut container.live().stops) {
         engine.events.container(&after, "stop", &[]);
     }
+    tell(engine, &before, &exit);
     stamps.push(stamp("exit published"));
     container.live().end_trace = stamps;
     container.notify_end(exit.exit_code);
