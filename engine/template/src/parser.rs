@@ -361,7 +361,7 @@ impl Parser<'_> {
 }
 
 fn number(text: &str) -> Result<WordKind, String> {
-    if let Ok(value) = crate::flags::values::integer(text) {
+    if let Ok(value) = crate::number::integer(text) {
         return Ok(WordKind::Int(value));
     }
     text.parse()
