@@ -3,7 +3,8 @@
 
 use std::{env, fs, io, path::PathBuf, time::Instant};
 
-use drydock_logs::{JsonFileOptions, JsonFileWriter, ReadOptions, Stream, read};
+use drydock_logs::plan::{FilePlan, Format, Plan};
+use drydock_logs::{Log, ReadOptions, Stream, read};
 
 const TOTAL: usize = 256 << 20;
 const ROUNDS: usize = 5;
@@ -13,12 +14,12 @@ fn main() -> io::Result<()> {
         .nth(1)
         .map_or_else(env::temp_dir, PathBuf::from);
     let path = folder.join(format!("drydock-throughput-{}.log", std::process::id()));
-    let outcome = measure(&path);
+    let outcome = measure(&path, Format::Json).and_then(|()| measure(&path, Format::Local));
     fs::remove_file(&path)?;
     outcome
 }
 
-fn measure(path: &std::path::Path) -> io::Result<()> {
+fn measure(path: &std::path::Path, format: Format) -> io::Result<()> {
     let mut line: Vec<u8> = (b'!'..)
         .filter(u8::is_ascii_alphanumeric)
         .cycle()
@@ -31,13 +32,7 @@ fn measure(path: &std::path::Path) -> io::Result<()> {
         if path.exists() {
             fs::remove_file(path)?;
         }
-        let mut writer = JsonFileWriter::open(
-            path,
-            JsonFileOptions {
-                max_size: 0,
-                max_file: 1,
-            },
-        )?;
+        let mut writer = Log::open(&Plan::of_file(FilePlan::plain(path, format, 0, 1)), None)?;
         let begin = Instant::now();
         for round in 0..TOTAL / chunk.len() {
             writer.append(
@@ -50,7 +45,7 @@ fn measure(path: &std::path::Path) -> io::Result<()> {
         writing.push(rate(begin));
         let begin = Instant::now();
         let mut bytes = 0;
-        for entry in read(path, &ReadOptions::default())? {
+        for entry in read(path, format, &ReadOptions::default())? {
             bytes += entry?.line.len();
         }
         if bytes != TOTAL {
@@ -63,7 +58,7 @@ fn measure(path: &std::path::Path) -> io::Result<()> {
     for (name, mut rates) in [("write", writing), ("read", reading)] {
         rates.sort_by(f64::total_cmp);
         println!(
-            "{name:5} {:6.0} MiB/s median of {ROUNDS} ({:.0} to {:.0})",
+            "{format:?} {name:5} {:6.0} MiB/s median of {ROUNDS} ({:.0} to {:.0})",
             rates[ROUNDS / 2],
             rates[0],
             rates[ROUNDS - 1]

@@ -8,52 +8,98 @@
 //! character, and its JSON encoder then turns both halves into U+FFFD, so the log no longer holds what was
 //! written. Here a part ends before such a character, one to three bytes earlier.
 
-use crate::MAX_PART;
 use drydock_defects::defect;
+
+use crate::{MAX_PART, Stream};
+
+/// A line, or a part of a long one, on its way to a record.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Piece<'a> {
+    pub(crate) stream: Stream,
+    /// When the line was complete (or its first part was), nanoseconds since 1970.
+    pub(crate) time: u64,
+    /// The bytes; the newline is among them where the line ends here.
+    pub(crate) bytes: &'a [u8],
+    /// Set for a part of a long line, and for a last line without an end.
+    pub(crate) part: Option<Part>,
+}
+
+impl<'a> Piece<'a> {
+    /// The bytes without the newline, as all drivers but `json-file` want them.
+    pub(crate) fn text(&self) -> &'a [u8] {
+        self.bytes.strip_suffix(b"\n").unwrap_or(self.bytes)
+    }
+}
+
+/// Which part of a line, in Docker's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Part {
+    /// The same in all parts of a line.
+    pub(crate) line: u64,
+    /// Which part, from 1.
+    pub(crate) ordinal: u32,
+    /// The line ends with this part.
+    pub(crate) last: bool,
+}
 
 /// The unfinished line of one stream.
 #[derive(Debug, Default)]
 pub(crate) struct Line {
     /// Fewer than [`MAX_PART`] bytes, no newline in them.
     held: Vec<u8>,
-    /// Set while a part of this line has been emitted.
-    first_part_time: Option<u64>,
+    /// While parts of this line have been emitted: the time of the first, and how many.
+    parts: Option<(u64, u32)>,
+    /// How many lines came in parts so far.
+    long_lines: u64,
     /// When the last bytes came.
     last_time: u64,
 }
 
 impl Line {
-    /// Takes more bytes and calls `emit(time, bytes)` for each record that is due.
-    pub(crate) fn push(&mut self, now: u64, mut chunk: &[u8], emit: &mut impl FnMut(u64, &[u8])) {
+    /// Takes more bytes of `stream` and calls `emit` for each record that is due.
+    pub(crate) fn push(
+        &mut self,
+        stream: Stream,
+        now: u64,
+        mut chunk: &[u8],
+        emit: &mut impl FnMut(Piece<'_>),
+    ) {
         self.last_time = now;
         while let Some(newline) = memchr::memchr(b'\n', chunk) {
             let (line, rest) = chunk.split_at(newline + 1);
-            self.extend(now, line, emit);
-            let time = self.first_part_time.take().unwrap_or(now);
+            self.extend(stream, now, line, emit);
             if !self.held.is_empty() {
-                emit(time, &self.held);
+                let held = std::mem::take(&mut self.held);
+                self.complete(stream, now, &held, emit);
+                self.held = held;
                 self.held.clear();
             }
             chunk = rest;
         }
-        self.extend(now, chunk, emit);
+        self.extend(stream, now, chunk, emit);
     }
 
     /// The stream has ended: what is held becomes a record without a newline.
-    pub(crate) fn finish(&mut self, emit: &mut impl FnMut(u64, &[u8])) {
-        let time = self.first_part_time.take().unwrap_or(self.last_time);
+    pub(crate) fn finish(&mut self, stream: Stream, emit: &mut impl FnMut(Piece<'_>)) {
         if !self.held.is_empty() && !defect!("log-loses-unfinished-line") {
-            emit(time, &self.held);
-            self.held.clear();
+            let held = std::mem::take(&mut self.held);
+            self.part(stream, self.last_time, &held, false, emit);
         }
+        self.parts = None;
     }
 
     /// Adds bytes of one line (a newline only at their end) and emits each part that is full. Afterwards
     /// less than a full part is held, or a full one whose last byte is the newline was emitted.
-    fn extend(&mut self, now: u64, mut bytes: &[u8], emit: &mut impl FnMut(u64, &[u8])) {
+    fn extend(
+        &mut self,
+        stream: Stream,
+        now: u64,
+        mut bytes: &[u8],
+        emit: &mut impl FnMut(Piece<'_>),
+    ) {
         // The usual case, a whole line at once, is emitted without a copy.
         if self.held.is_empty() && bytes.len() <= MAX_PART && bytes.last() == Some(&b'\n') {
-            emit(self.first_part_time.take().unwrap_or(now), bytes);
+            self.complete(stream, now, bytes, emit);
             return;
         }
         while !bytes.is_empty() {
@@ -61,12 +107,59 @@ impl Line {
             self.held.extend_from_slice(&bytes[..room]);
             bytes = &bytes[room..];
             if self.held.len() == MAX_PART && self.held.last() != Some(&b'\n') {
-                let time = *self.first_part_time.get_or_insert(now);
                 let end = character_boundary(&self.held);
-                emit(time, &self.held[..end]);
+                let held = std::mem::take(&mut self.held);
+                self.part(stream, now, &held[..end], false, emit);
+                self.held = held;
                 self.held.drain(..end);
             }
         }
+    }
+
+    /// A line ends with these bytes.
+    fn complete(
+        &mut self,
+        stream: Stream,
+        now: u64,
+        bytes: &[u8],
+        emit: &mut impl FnMut(Piece<'_>),
+    ) {
+        if self.parts.is_some() {
+            self.part(stream, now, bytes, true, emit);
+            self.parts = None;
+            return;
+        }
+        emit(Piece {
+            stream,
+            time: now,
+            bytes,
+            part: None,
+        });
+    }
+
+    fn part(
+        &mut self,
+        stream: Stream,
+        now: u64,
+        bytes: &[u8],
+        last: bool,
+        emit: &mut impl FnMut(Piece<'_>),
+    ) {
+        if self.parts.is_none() {
+            self.long_lines += 1;
+        }
+        let (time, count) = self.parts.get_or_insert((now, 0));
+        *count += 1;
+        emit(Piece {
+            stream,
+            time: *time,
+            bytes,
+            part: Some(Part {
+                line: self.long_lines,
+                ordinal: *count,
+                last,
+            }),
+        });
     }
 }
 
@@ -96,11 +189,11 @@ mod tests {
     fn records(chunks: &[(u64, &[u8])]) -> Vec<(u64, Vec<u8>)> {
         let mut found = Vec::new();
         let mut line = Line::default();
-        let mut emit = |time, bytes: &[u8]| found.push((time, bytes.to_vec()));
+        let mut emit = |piece: Piece<'_>| found.push((piece.time, piece.bytes.to_vec()));
         for (time, chunk) in chunks {
-            line.push(*time, chunk, &mut emit);
+            line.push(Stream::Stdout, *time, chunk, &mut emit);
         }
-        line.finish(&mut emit);
+        line.finish(Stream::Stdout, &mut emit);
         found
     }
 
@@ -175,5 +268,30 @@ mod tests {
         // Bytes that are no character are cut as Docker does.
         assert_eq!(lengths(&[0xff; 16_390]), [16_384, 6]);
         assert_eq!(lengths(&[0x80; 16_390]), [16_384, 6]);
+    }
+
+    /// As a real Docker 28.5 told fluentd about the same output.
+    #[test]
+    fn parts_are_numbered_as_docker_does() {
+        let mut found = Vec::new();
+        let mut line = Line::default();
+        let mut text = of(20_000, "\nshort\n");
+        text.extend(of(16_384, "\nno end"));
+        let mut emit = |piece: Piece<'_>| {
+            found.push(piece.part.map(|part| (part.line, part.ordinal, part.last)));
+        };
+        line.push(Stream::Stdout, 1, &text, &mut emit);
+        line.finish(Stream::Stdout, &mut emit);
+        assert_eq!(
+            found,
+            [
+                Some((1, 1, false)),
+                Some((1, 2, true)),
+                None,
+                Some((2, 1, false)),
+                Some((2, 2, true)),
+                Some((3, 1, false)),
+            ]
+        );
     }
 }

@@ -15,7 +15,8 @@ use std::{
 
 use crate::{
     Entry,
-    rotation::{Identity, open_newer},
+    plan::Format,
+    rotation::{Identity, Opened, open_newer},
     scan::Scanner,
     tail,
 };
@@ -44,14 +45,15 @@ pub struct Skipped {
 ///
 /// # Errors
 /// The operating system's, with the file named.
-pub fn read(path: impl AsRef<Path>, options: &ReadOptions) -> io::Result<Reader> {
-    Reader::open(path.as_ref(), options)
+pub fn read(path: impl AsRef<Path>, format: Format, options: &ReadOptions) -> io::Result<Reader> {
+    Reader::open(path.as_ref(), format, options)
 }
 
 /// See the module. Iterating yields records in the order of the files.
 #[derive(Debug)]
 pub struct Reader {
     path: PathBuf,
+    format: Format,
     since: u64,
     until: u64,
     /// The file being read. None before the first exists.
@@ -73,18 +75,24 @@ struct Part {
 }
 
 impl Reader {
-    fn open(path: &Path, options: &ReadOptions) -> io::Result<Reader> {
+    fn open(path: &Path, format: Format, options: &ReadOptions) -> io::Result<Reader> {
+        let since = options.since.unwrap_or(0);
         let mut wanted = options.tail.unwrap_or(u64::MAX);
         let mut queue = VecDeque::new();
         for (file, identity) in open_newer(path, None)?.into_iter().rev() {
-            let size_at_open = file.metadata()?.len();
-            let mut offset = 0;
-            if options.tail.is_some() {
-                let start = tail::find(&file, size_at_open, wanted)?;
-                (offset, wanted) = (start.offset, wanted - start.records);
+            if is_older(&file, since) {
+                break;
             }
+            let size_at_open = size(&file)?;
+            let scanner = if options.tail.is_some() {
+                let (scanner, found) = tail::scanner(file, format, size_at_open, wanted)?;
+                wanted -= found;
+                scanner
+            } else {
+                Scanner::new(file, format, 0)
+            };
             queue.push_front(Part {
-                scanner: Scanner::new(file, offset),
+                scanner,
                 identity,
                 size_at_open,
             });
@@ -94,7 +102,8 @@ impl Reader {
         }
         Ok(Reader {
             path: path.to_owned(),
-            since: options.since.unwrap_or(0),
+            format,
+            since,
             until: options.until.unwrap_or(u64::MAX),
             current: queue.pop_front(),
             queue,
@@ -171,9 +180,9 @@ impl Reader {
         }
         let known = self.current.as_ref().map(|part| part.identity);
         for (file, identity) in open_newer(&self.path, known)? {
-            let size_at_open = file.metadata()?.len();
+            let size_at_open = size(&file)?;
             self.queue.push_back(Part {
-                scanner: Scanner::new(file, 0),
+                scanner: Scanner::new(file, self.format, 0),
                 identity,
                 size_at_open,
             });
@@ -183,6 +192,23 @@ impl Reader {
             return Ok(self.current.is_some());
         }
         Ok(!self.queue.is_empty())
+    }
+}
+
+/// The end of what is there now. A compressed file does not grow.
+fn size(file: &Opened) -> io::Result<u64> {
+    match file {
+        Opened::Plain(file) => Ok(file.metadata()?.len()),
+        Opened::Compressed(_) => Ok(u64::MAX),
+    }
+}
+
+/// A compressed file whose last record is older than what is wanted need not be unpacked, and neither those
+/// before it.
+fn is_older(file: &Opened, since: u64) -> bool {
+    match file {
+        Opened::Plain(_) => false,
+        Opened::Compressed(file) => file.last_time.is_some_and(|last| last < since),
     }
 }
 

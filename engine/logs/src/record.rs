@@ -5,7 +5,7 @@
 //! on, a habit of Go's encoder; U+2028 and U+2029 escaped; each byte that is not valid UTF-8 as `\ufffd`.
 //! DEL (0x7f) and all other characters stand as they are.
 
-use std::io;
+use std::{collections::BTreeMap, io};
 
 use serde::Deserialize;
 
@@ -44,18 +44,32 @@ const fn classes() -> [Class; 256] {
     table
 }
 
-/// Appends one record to `out`. `time` is RFC 3339 text.
-pub(crate) fn encode(out: &mut Vec<u8>, stream: Stream, time: &str, line: &[u8]) {
+/// Appends one record to `out`. `time` is RFC 3339 text, `attributes` a JSON object or empty.
+pub(crate) fn encode(out: &mut Vec<u8>, stream: Stream, time: &str, line: &[u8], attributes: &str) {
     out.extend_from_slice(b"{\"log\":\"");
     escape(out, line);
     out.extend_from_slice(b"\",\"stream\":\"");
     out.extend_from_slice(stream.name().as_bytes());
-    out.extend_from_slice(b"\",\"time\":\"");
+    out.push(b'"');
+    if !attributes.is_empty() {
+        out.extend_from_slice(b",\"attrs\":");
+        out.extend_from_slice(attributes.as_bytes());
+    }
+    out.extend_from_slice(b",\"time\":\"");
     out.extend_from_slice(time.as_bytes());
     out.extend_from_slice(b"\"}\n");
 }
 
-fn escape(out: &mut Vec<u8>, line: &[u8]) {
+/// A text as a JSON string with these escapes, in its quotes.
+pub fn json_string(text: &str) -> String {
+    let mut out = vec![b'"'];
+    escape(&mut out, text.as_bytes());
+    out.push(b'"');
+    // What was UTF-8 stays it.
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+pub(crate) fn escape(out: &mut Vec<u8>, line: &[u8]) {
     let mut rest = line;
     while !rest.is_empty() {
         let plain = rest
@@ -106,13 +120,15 @@ fn escape_beyond_ascii(out: &mut Vec<u8>, run: &[u8]) {
     }
 }
 
-/// What is read from a record. Docker may add `attrs`; unknown keys are skipped.
+/// What is read from a record; unknown keys are skipped.
 #[derive(Deserialize)]
 struct Wire<'a> {
     #[serde(default)]
     log: String,
     #[serde(borrow)]
     stream: &'a str,
+    #[serde(default)]
+    attrs: BTreeMap<String, String>,
     #[serde(borrow)]
     time: &'a str,
 }
@@ -129,6 +145,7 @@ pub(crate) fn decode(text: &[u8]) -> Option<Entry> {
         stream,
         time_nanos: time::parse_rfc3339(wire.time)?,
         line: wire.log.into_bytes(),
+        attributes: wire.attrs.into_iter().collect(),
     })
 }
 
@@ -151,6 +168,7 @@ mod tests {
             Stream::Stdout,
             "2026-11-21T06:56:02.332049137Z",
             line,
+            "",
         );
         String::from_utf8(out).expect("records are UTF-8")
     }
@@ -210,8 +228,28 @@ mod tests {
             br#"{"log":"x\n","stream":"stderr","attrs":{"tag":"web"},"time":"2026-11-21T06:56:02.5Z"}"#,
         );
         assert_eq!(
-            entry.map(|entry| (entry.stream, entry.line)),
-            Some((Stream::Stderr, b"x\n".to_vec()))
+            entry.map(|entry| (entry.stream, entry.line, entry.attributes)),
+            Some((
+                Stream::Stderr,
+                b"x\n".to_vec(),
+                vec![("tag".to_owned(), "web".to_owned())]
+            ))
+        );
+        let mut out = Vec::new();
+        let attributes = format!("{{\"a\":{}}}", json_string("<b>\""));
+        encode(
+            &mut out,
+            Stream::Stdout,
+            "2026-11-21T06:56:02Z",
+            b"x\n",
+            &attributes,
+        );
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            concat!(
+                r#"{"log":"x\n","stream":"stdout","attrs":{"a":"\u003cb\u003e\""},"time":"2026-11-21T06:56:02Z"}"#,
+                "\n"
+            )
         );
     }
 }

@@ -11,10 +11,15 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::record::name_error;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    compress::{Compressed, compressed},
+    record::name_error,
+};
 
 /// Device and inode: what a file is called when its name changes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Identity(u64, u64);
 
 impl Identity {
@@ -23,8 +28,11 @@ impl Identity {
     }
 }
 
-/// `x.log.3`.
+/// `x.log.3`, and `x.log` for 0.
 pub(crate) fn numbered(path: &Path, number: u32) -> PathBuf {
+    if number == 0 {
+        return path.to_owned();
+    }
     let mut name = OsString::from(path);
     name.push(format!(".{number}"));
     PathBuf::from(name)
@@ -38,14 +46,14 @@ pub(crate) fn shift(path: &Path, max_file: u32) -> io::Result<()> {
             .map_err(|error| name_error("remove", path, &error));
     }
     for number in (1..max_file).rev() {
-        let source = if number == 1 {
-            path.to_owned()
-        } else {
-            numbered(path, number - 1)
-        };
-        // The rename replaces, and so removes, the oldest.
-        absent_is_fine(fs::rename(&source, numbered(path, number)))
-            .map_err(|error| name_error("rotate", &source, &error))?;
+        let (source, target) = (numbered(path, number - 1), numbered(path, number));
+        // The rename replaces, and so removes, the oldest; its other form has to be removed.
+        let moved = fs::rename(compressed(&source), compressed(&target))
+            .and_then(|()| fs::remove_file(&target));
+        absent_is_fine(moved).map_err(|error| name_error("rotate", &source, &error))?;
+        let moved =
+            fs::rename(&source, &target).and_then(|()| fs::remove_file(compressed(&target)));
+        absent_is_fine(moved).map_err(|error| name_error("rotate", &source, &error))?;
     }
     Ok(())
 }
@@ -57,6 +65,15 @@ fn absent_is_fine(result: io::Result<()>) -> io::Result<()> {
     }
 }
 
+/// A file of a log that is open.
+#[derive(Debug)]
+pub(crate) enum Opened {
+    /// As it was written.
+    Plain(File),
+    /// Compressed.
+    Compressed(Box<Compressed>),
+}
+
 /// Opens the files of a log that are newer than `known` (all of them without it), oldest first.
 ///
 /// A writer may rotate in the meantime. Walking from the newest to the oldest meets a file twice then, never
@@ -64,12 +81,11 @@ fn absent_is_fine(result: io::Result<()>) -> io::Result<()> {
 pub(crate) fn open_newer(
     path: &Path,
     known: Option<Identity>,
-) -> io::Result<Vec<(File, Identity)>> {
-    let mut found: Vec<(File, Identity)> = Vec::new();
-    let mut candidate = path.to_owned();
+) -> io::Result<Vec<(Opened, Identity)>> {
+    let mut found: Vec<(Opened, Identity)> = Vec::new();
     let mut number = 0;
     loop {
-        if let Some((file, identity)) = open(&candidate)? {
+        if let Some((file, identity)) = open(&numbered(path, number))? {
             if Some(identity) == known {
                 break;
             }
@@ -82,24 +98,31 @@ pub(crate) fn open_newer(
             break;
         }
         number += 1;
-        candidate = numbered(path, number);
     }
     found.reverse();
     Ok(found)
 }
 
-fn open(path: &Path) -> io::Result<Option<(File, Identity)>> {
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(name_error("open", path, &error)),
+/// The plain form first: it is there until the compressed one is whole.
+fn open(path: &Path) -> io::Result<Option<(Opened, Identity)>> {
+    let opened = |path: &Path, result: io::Result<File>| match result {
+        Ok(file) => Ok(Some(file)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(name_error("open", path, &error)),
     };
-    let identity = Identity::of(
-        &file
+    if let Some(file) = opened(path, File::open(path))? {
+        let metadata = file
             .metadata()
-            .map_err(|error| name_error("inspect", path, &error))?,
-    );
-    Ok(Some((file, identity)))
+            .map_err(|error| name_error("inspect", path, &error))?;
+        return Ok(Some((Opened::Plain(file), Identity::of(&metadata))));
+    }
+    let path = compressed(path);
+    let Some(file) = opened(&path, File::open(&path))? else {
+        return Ok(None);
+    };
+    let file = Compressed::open(file).map_err(|error| name_error("open", &path, &error))?;
+    let identity = file.identity;
+    Ok(Some((Opened::Compressed(Box::new(file)), identity)))
 }
 
 /// The highest number of a rotated file, 0 without one.
@@ -123,9 +146,10 @@ fn highest_number(path: &Path) -> io::Result<u32> {
     let mut highest = 0;
     for entry in entries {
         let entry_name = entry?.file_name();
-        let number = entry_name
-            .to_str()
-            .and_then(|text| text.strip_prefix(name)?.strip_prefix('.')?.parse().ok());
+        let number = entry_name.to_str().and_then(|text| {
+            let number = text.strip_prefix(name)?.strip_prefix('.')?;
+            number.strip_suffix(".gz").unwrap_or(number).parse().ok()
+        });
         highest = highest.max(number.unwrap_or(0));
     }
     Ok(highest)

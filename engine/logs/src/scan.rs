@@ -4,14 +4,24 @@
 //! stop in the middle, with the next record glued to them. Docker's reader stops at the first such place and
 //! says nothing (moby#53631). This one goes on at the next record and counts what it left out.
 //!
-//! Finding the next record is safe because of the escapes: inside a record every `"` of the output has a
-//! backslash before it, so the bytes `{"log":"` only ever stand at the beginning of a record.
+//! Finding the next record of `json-file` is safe because of the escapes: inside a record every `"` of the output
+//! has a backslash before it, so the bytes `{"log":"` only ever stand at the beginning of a record. In `local`
+//! nothing is escaped; there a record counts when its beginning, its two lengths and all its fields fit.
 
-use std::{fs::File, io, os::unix::fs::FileExt};
+use std::{
+    io::{self, Read},
+    os::unix::fs::FileExt,
+};
 
 use memchr::memmem;
 
-use crate::{Entry, Skipped, record::decode};
+use crate::{
+    Entry, Skipped,
+    local::{self, Found},
+    plan::Format,
+    record::decode,
+    rotation::Opened,
+};
 
 /// How every record begins.
 const OPENING: &[u8] = b"{\"log\":\"";
@@ -24,7 +34,8 @@ const BLOCK: usize = 64 * 1024;
 /// A position in one file.
 #[derive(Debug)]
 pub(crate) struct Scanner {
-    file: File,
+    file: Opened,
+    format: Format,
     /// Offset in the file of the end of `buffer`.
     offset: u64,
     /// Bytes of the file from a record's beginning on.
@@ -38,9 +49,10 @@ pub(crate) struct Scanner {
 }
 
 impl Scanner {
-    pub(crate) fn new(file: File, offset: u64) -> Scanner {
+    pub(crate) fn new(file: Opened, format: Format, offset: u64) -> Scanner {
         Scanner {
             file,
+            format,
             offset,
             buffer: Vec::new(),
             start: 0,
@@ -51,6 +63,49 @@ impl Scanner {
 
     /// The next record that ends before `limit`. None: not there (yet).
     pub(crate) fn next(&mut self, limit: u64, skipped: &mut Skipped) -> io::Result<Option<Entry>> {
+        match self.format {
+            Format::Json => self.next_line(limit, skipped),
+            Format::Local => self.next_message(limit, skipped),
+        }
+    }
+
+    fn next_message(&mut self, limit: u64, skipped: &mut Skipped) -> io::Result<Option<Entry>> {
+        loop {
+            match local::decode(&self.buffer[self.start..]) {
+                Found::Record(length, entry) => {
+                    self.start += length;
+                    self.damaged = false;
+                    return Ok(Some(entry));
+                }
+                // After damage a length is believed only where a record begins as records do.
+                Found::Beginning(_) if !self.damaged || self.at_opening() => {
+                    if !self.fill(limit)? {
+                        return Ok(None);
+                    }
+                }
+                Found::Beginning(_) | Found::Damage => {
+                    let bytes = &self.buffer[self.start..];
+                    match local::next_opening(bytes, 1) {
+                        Some(at) => self.skip(at, skipped),
+                        None => {
+                            let hopeless = bytes.len().saturating_sub(local::OPENING_TAIL);
+                            self.skip(hopeless, skipped);
+                            self.damaged = true;
+                            if !self.fill(limit)? {
+                                return Ok(None);
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn at_opening(&self) -> bool {
+        local::next_opening(&self.buffer[self.start..], 0) == Some(0)
+    }
+
+    fn next_line(&mut self, limit: u64, skipped: &mut Skipped) -> io::Result<Option<Entry>> {
         loop {
             self.skip_nuls(skipped);
             if let Some(at) = memchr::memchr(b'\n', &self.buffer[self.searched..]) {
@@ -78,6 +133,11 @@ impl Scanner {
         }
     }
 
+    /// The file again.
+    pub(crate) fn into_file(self) -> Opened {
+        self.file
+    }
+
     /// Nothing more will be written to this file: what is left at its end is half a record.
     pub(crate) fn close(mut self, skipped: &mut Skipped) {
         self.skip(self.buffer.len() - self.start, skipped);
@@ -85,8 +145,10 @@ impl Scanner {
 
     /// Begins again if the file is now shorter than what was read of it (`> x.log`, `logrotate copytruncate`).
     pub(crate) fn restart_if_cut(&mut self, skipped: &mut Skipped) -> io::Result<bool> {
-        if self.file.metadata()?.len() >= self.offset {
-            return Ok(false);
+        match &self.file {
+            Opened::Plain(file) if file.metadata()?.len() < self.offset => {}
+            // Nothing is written to a compressed file.
+            Opened::Plain(_) | Opened::Compressed(_) => return Ok(false),
         }
         self.skip(self.buffer.len() - self.start, skipped);
         (self.offset, self.start, self.searched, self.damaged) = (0, 0, 0, false);
@@ -129,7 +191,7 @@ impl Scanner {
     /// Reads one more block. False at the end.
     fn fill(&mut self, limit: u64) -> io::Result<bool> {
         self.buffer.drain(..self.start);
-        self.searched -= self.start;
+        self.searched = self.searched.saturating_sub(self.start);
         self.start = 0;
         let room = limit.saturating_sub(self.offset).min(BLOCK as u64) as usize;
         if room == 0 {
@@ -138,7 +200,11 @@ impl Scanner {
         let held = self.buffer.len();
         self.buffer.resize(held + room, 0);
         let result = loop {
-            match self.file.read_at(&mut self.buffer[held..], self.offset) {
+            let read = match &mut self.file {
+                Opened::Plain(file) => file.read_at(&mut self.buffer[held..], self.offset),
+                Opened::Compressed(file) => file.decoder.read(&mut self.buffer[held..]),
+            };
+            match read {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 other => break other,
             }

@@ -5,20 +5,103 @@
 
 use std::{fs::File, io, os::unix::fs::FileExt};
 
-use crate::scan::{MAX_RECORD, last_record};
+use crate::{
+    Skipped, local,
+    plan::Format,
+    rotation::Opened,
+    scan::{MAX_RECORD, Scanner, last_record},
+};
 
 const BLOCK: u64 = 64 * 1024;
 
 /// Where to begin, and how many records are from there to `end`.
-pub(crate) struct Start {
+struct Start {
     /// Offset of the first byte of a line.
-    pub(crate) offset: u64,
+    offset: u64,
     /// At most what was wanted; fewer if the file holds fewer.
-    pub(crate) records: u64,
+    records: u64,
 }
 
-/// Looks for the last `wanted` records among the first `end` bytes of a file.
-pub(crate) fn find(file: &File, end: u64, wanted: u64) -> io::Result<Start> {
+/// Makes a scanner that gives the last `wanted` records among the first `end` bytes of a file, and tells how many
+/// these are.
+pub(crate) fn scanner(
+    file: Opened,
+    format: Format,
+    end: u64,
+    wanted: u64,
+) -> io::Result<(Scanner, u64)> {
+    let plain = match file {
+        Opened::Compressed(mut file) => {
+            // Not to be read backwards: counted first, then read up to the place.
+            let mut scanner = Scanner::new(Opened::Compressed(file), format, 0);
+            let all = count(&mut scanner, u64::MAX, u64::MAX)?;
+            file = match scanner.into_file() {
+                Opened::Compressed(file) => file,
+                plain @ Opened::Plain(_) => return Ok((Scanner::new(plain, format, 0), all)),
+            };
+            file.rewind()?;
+            let mut scanner = Scanner::new(Opened::Compressed(file), format, 0);
+            count(&mut scanner, u64::MAX, all.saturating_sub(wanted))?;
+            return Ok((scanner, all.min(wanted)));
+        }
+        Opened::Plain(file) => file,
+    };
+    let start = match format {
+        Format::Json => find(&plain, end, wanted)?,
+        Format::Local => match find_message(&plain, end, wanted)? {
+            Some(start) => start,
+            None => return forwards(plain, end, wanted),
+        },
+    };
+    let scanner = Scanner::new(Opened::Plain(plain), format, start.offset);
+    Ok((scanner, start.records))
+}
+
+/// Reads at most `most` records and tells how many there were.
+fn count(scanner: &mut Scanner, limit: u64, most: u64) -> io::Result<u64> {
+    let mut records = 0;
+    while records < most && scanner.next(limit, &mut Skipped::default())?.is_some() {
+        records += 1;
+    }
+    Ok(records)
+}
+
+/// Walks back by the lengths at the ends of records of `local`. None where they lead nowhere: a file that is
+/// damaged, or ends in half a record.
+fn find_message(file: &File, end: u64, wanted: u64) -> io::Result<Option<Start>> {
+    const LENGTH: u64 = local::LENGTH as u64;
+    let (mut offset, mut records) = (end, 0);
+    while records < wanted && offset > 0 {
+        let Some(footer) = offset.checked_sub(LENGTH) else {
+            return Ok(None);
+        };
+        let Some(length) = local::length_at(&read_range(file, footer, offset)?, 0) else {
+            return Ok(None);
+        };
+        let Some(start) = footer.checked_sub(LENGTH + length as u64) else {
+            return Ok(None);
+        };
+        let header = read_range(file, start, start + LENGTH)?;
+        if length == 0 || local::length_at(&header, 0) != Some(length) {
+            return Ok(None);
+        }
+        (offset, records) = (start, records + 1);
+    }
+    Ok(Some(Start { offset, records }))
+}
+
+/// The way of a damaged file: counted from its beginning, over the damage.
+fn forwards(file: File, end: u64, wanted: u64) -> io::Result<(Scanner, u64)> {
+    let again = file.try_clone()?;
+    let mut scanner = Scanner::new(Opened::Plain(file), Format::Local, 0);
+    let all = count(&mut scanner, end, u64::MAX)?;
+    let mut scanner = Scanner::new(Opened::Plain(again), Format::Local, 0);
+    count(&mut scanner, end, all.saturating_sub(wanted))?;
+    Ok((scanner, all.min(wanted)))
+}
+
+/// Looks for the last `wanted` records among the first `end` bytes of a file of `json-file`.
+fn find(file: &File, end: u64, wanted: u64) -> io::Result<Start> {
     let mut records = 0;
     // End of the line under examination: the offset of its newline. None until the last newline is found;
     // what follows that is still being written, or torn, and no record yet.

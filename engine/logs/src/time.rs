@@ -26,6 +26,56 @@ pub fn rfc3339_nano_fixed(nanos: u64) -> String {
     text
 }
 
+/// `2026-01-02T04:04:05+01:00`, in a zone so many seconds east of UTC, as Go's `RFC3339`.
+pub(crate) fn rfc3339_seconds(nanos: u64, offset: i32) -> String {
+    let mut text = seconds(shifted(nanos, offset));
+    push_zone(&mut text, offset);
+    text
+}
+
+/// The same with six digits of the second.
+pub(crate) fn rfc3339_micros(nanos: u64, offset: i32) -> String {
+    let mut text = seconds(shifted(nanos, offset));
+    text.push_str(&format!(".{:06}", nanos % NANOS / 1000));
+    push_zone(&mut text, offset);
+    text
+}
+
+/// `Jan  2 03:04:05`, as Go's `Stamp` and syslog's.
+pub(crate) fn stamp(nanos: u64, offset: i32) -> String {
+    const MONTHS: [&str; 12] = [
+        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+    ];
+    let local = shifted(nanos, offset);
+    let (_, month, day) = civil_from_days(local / DAY);
+    let name = usize::try_from(month - 1)
+        .ok()
+        .and_then(|index| MONTHS.get(index));
+    let of_day = local % DAY;
+    format!(
+        "{} {day:2} {:02}:{:02}:{:02}",
+        name.unwrap_or(&""),
+        of_day / 3600,
+        of_day / 60 % 60,
+        of_day % 60
+    )
+}
+
+/// Seconds on the clock of a zone.
+fn shifted(nanos: u64, offset: i32) -> u64 {
+    (nanos / NANOS).saturating_add_signed(offset.into())
+}
+
+fn push_zone(text: &mut String, offset: i32) {
+    if offset == 0 {
+        text.push('Z');
+        return;
+    }
+    let sign = if offset < 0 { '-' } else { '+' };
+    let minutes = offset.unsigned_abs() / 60;
+    text.push_str(&format!("{sign}{:02}:{:02}", minutes / 60, minutes % 60));
+}
+
 /// Reads RFC 3339 with `Z` or a numeric offset and any number of fraction digits (more than nine are cut).
 /// None for anything else, and for times before 1970 or after 2554, which 64 bits of nanoseconds cannot hold.
 pub fn parse_rfc3339(text: &str) -> Option<u64> {
@@ -170,6 +220,19 @@ mod tests {
                 "day {day}"
             );
         }
+    }
+
+    #[test]
+    fn zones_and_stamps_are_gos() {
+        let time = 1_795_846_909_401_915_000;
+        assert_eq!(stamp(time, 0), "Nov 28 06:21:49");
+        assert_eq!(stamp(time, 86_400 * 4), "Dec  2 06:21:49");
+        assert_eq!(rfc3339_seconds(time, 0), "2026-11-28T06:21:49Z");
+        assert_eq!(rfc3339_seconds(time, 19_800), "2026-11-28T11:51:49+05:30");
+        assert_eq!(
+            rfc3339_micros(time, -3600 * 8),
+            "2026-11-27T22:21:49.401915-08:00"
+        );
     }
 
     #[test]

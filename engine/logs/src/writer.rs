@@ -1,101 +1,49 @@
-//! The writer: a container's output goes into the log file, one write(2) for each chunk that was read.
+//! The writer: records go into the log file, one write(2) for each chunk of output that was read.
 //!
 //! What the shim reads from a pipe in one go usually holds many lines. They are encoded into one buffer and
 //! written at once, because a system call per line is what makes Docker's logging slow. Nothing is held back
-//! but an unfinished line, so after `append` a reader sees every complete line.
+//! but an unfinished line, so after each chunk a reader sees every complete line.
 //!
 //! A write can fail half-way (a full disk). What is then in the file behind the last whole record is cut off
-//! again, so the log stays readable, and the caller hears about it; the container is not stopped. A file that
-//! was left with a torn end (power cut) gets a newline first, so that the damage ends where it began.
+//! again, so the log stays readable, and the caller hears about it; the container is not stopped. A file of
+//! `json-file` that was left with a torn end (power cut) gets a newline first, so that the damage ends where it
+//! began; in one of `local` the reader finds the next record by itself.
+//!
+//! Compressing a rotated file takes seconds when it is large, so it is not done here: the file becomes a
+//! [`Job`] for somebody else. Until that is done there is no next rotation, and the log is [`Output::is_full`]
+//! when it would be due: the container waits, and what is on disk stays bounded.
 
 use std::{
     fs::{File, OpenOptions},
     io::{self, Write},
-    os::unix::fs::{FileExt, OpenOptionsExt},
-    path::{Path, PathBuf},
+    os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt},
+    path::Path,
 };
 
 use crate::{
-    Stream,
-    line::Line,
+    compress::Job,
+    line::Piece,
+    local,
+    plan::{FilePlan, Format},
     record::{encode, name_error},
     rotation, time,
 };
 
-/// Docker's `--log-opt max-size` and `max-file`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct JsonFileOptions {
-    /// A file that has reached this many bytes is rotated before the next record; 0 is never. As in Docker a
-    /// file may therefore be larger by up to one record.
-    pub max_size: u64,
-    /// How many files are kept, the current one included; 0 counts as 1.
-    pub max_file: u32,
-}
-
-/// Writes one container's log. Not for two writers at a time.
+/// What waits for a compressed file.
 #[derive(Debug)]
-pub struct JsonFileWriter {
-    stdout: Line,
-    stderr: Line,
-    output: Output,
+enum Compressing {
+    /// Nothing.
+    No,
+    /// A job that nobody has taken yet.
+    Due(Job),
+    /// A job that somebody works at.
+    Taken,
 }
 
-impl JsonFileWriter {
-    /// Opens the log for appending, or creates it with mode 0640. The folder must exist.
-    ///
-    /// # Errors
-    /// The operating system's, with the file named.
-    pub fn open(path: impl AsRef<Path>, options: JsonFileOptions) -> io::Result<JsonFileWriter> {
-        let output = Output::open(path.as_ref(), options)?;
-        Ok(JsonFileWriter {
-            stdout: Line::default(),
-            stderr: Line::default(),
-            output,
-        })
-    }
-
-    /// Takes what was read from one of the container's outputs at `realtime_nanos` (nanoseconds since 1970),
-    /// and writes the lines that are complete with it. See [`crate::MAX_PART`] for long lines.
-    ///
-    /// # Errors
-    /// When writing or rotating fails. Records that could not be written are lost and the file stays
-    /// readable; the writer goes on working. A failed rotation loses nothing and is tried again.
-    pub fn append(&mut self, stream: Stream, realtime_nanos: u64, chunk: &[u8]) -> io::Result<()> {
-        let line = match stream {
-            Stream::Stdout => &mut self.stdout,
-            Stream::Stderr => &mut self.stderr,
-        };
-        let output = &mut self.output;
-        line.push(realtime_nanos, chunk, &mut |time, bytes| {
-            output.record(stream, time, bytes)
-        });
-        output.flush();
-        output.outcome()
-    }
-
-    /// Both outputs have ended: writes unfinished lines, as records without a newline and with the time when
-    /// their last bytes came.
-    ///
-    /// # Errors
-    /// As [`JsonFileWriter::append`].
-    pub fn finish(&mut self) -> io::Result<()> {
-        let output = &mut self.output;
-        for (stream, line) in [
-            (Stream::Stdout, &mut self.stdout),
-            (Stream::Stderr, &mut self.stderr),
-        ] {
-            line.finish(&mut |time, bytes| output.record(stream, time, bytes));
-        }
-        output.flush();
-        output.outcome()
-    }
-}
-
-/// The file and the records on their way to it.
+/// The file and the records on their way to it. Not for two writers at a time.
 #[derive(Debug)]
-struct Output {
-    path: PathBuf,
-    options: JsonFileOptions,
+pub(crate) struct Output {
+    plan: FilePlan,
     file: File,
     /// Bytes in the file, as far as this writer knows.
     size: u64,
@@ -103,60 +51,125 @@ struct Output {
     torn: bool,
     /// Encoded records, empty between calls.
     batch: Vec<u8>,
+    /// Where in the batch each record ends.
+    ends: Vec<usize>,
     /// The last time as text: all lines of one chunk share it.
     time: (u64, String),
+    compressing: Compressing,
     /// The first error since [`Output::outcome`].
     error: Option<io::Error>,
 }
 
 impl Output {
-    fn open(path: &Path, options: JsonFileOptions) -> io::Result<Output> {
-        let (file, size) = open_file(path)?;
-        let torn = size > 0 && {
+    /// Opens the log for appending, or creates it with mode 0640.
+    ///
+    /// # Errors
+    /// The operating system's, with the file named.
+    pub(crate) fn open(plan: &FilePlan) -> io::Result<Output> {
+        if plan.format == Format::Local {
+            make_folder(&plan.path)?;
+        }
+        let (file, size) = open_file(&plan.path)?;
+        let torn = plan.format == Format::Json && size > 0 && {
             let mut last = [0];
             file.read_exact_at(&mut last, size - 1)
-                .map_err(|error| name_error("read", path, &error))?;
+                .map_err(|error| name_error("read", &plan.path, &error))?;
             last != *b"\n"
         };
-        Ok(Output {
-            path: path.to_owned(),
-            options,
+        let mut output = Output {
+            plan: plan.clone(),
             file,
             size,
             torn,
             batch: Vec::new(),
+            ends: Vec::new(),
             time: (0, time::rfc3339_nano(0)),
+            compressing: Compressing::No,
             error: None,
-        })
+        };
+        // Left by a run that ended in the middle of it.
+        if rotation::numbered(&plan.path, 1).exists() {
+            output.compress(modified(&rotation::numbered(&plan.path, 1)));
+        }
+        Ok(output)
     }
 
-    fn record(&mut self, stream: Stream, nanos: u64, line: &[u8]) {
-        let full = |bytes: u64| self.options.max_size > 0 && bytes >= self.options.max_size;
-        if full(self.size + self.batch.len() as u64) {
+    pub(crate) fn record(&mut self, piece: &Piece<'_>, id: &str) {
+        if self.is_due() && !self.is_compressing() {
             self.flush();
             if let Err(error) = self.rotate() {
                 self.error.get_or_insert(error);
             }
         }
-        if self.time.0 != nanos {
-            self.time = (nanos, time::rfc3339_nano(nanos));
+        if self.time.0 != piece.time {
+            self.time = (piece.time, time::rfc3339_nano(piece.time));
         }
-        encode(&mut self.batch, stream, &self.time.1, line);
+        match self.plan.format {
+            Format::Json => encode(
+                &mut self.batch,
+                piece.stream,
+                &self.time.1,
+                piece.bytes,
+                &self.plan.attributes,
+            ),
+            Format::Local => local::encode(&mut self.batch, piece, id),
+        }
+        self.ends.push(self.batch.len());
+    }
+
+    /// The file has its size, or has it with what is in the batch.
+    fn is_due(&self) -> bool {
+        let max = self.plan.max_size;
+        max > 0 && self.size + self.batch.len() as u64 >= max
+    }
+
+    fn is_compressing(&self) -> bool {
+        !matches!(self.compressing, Compressing::No)
+    }
+
+    /// Nothing should be recorded at the moment: the next rotation waits for a compression.
+    pub(crate) fn is_full(&self) -> bool {
+        self.is_due() && self.is_compressing()
+    }
+
+    /// A rotated file that is to be compressed now, by a process of its own.
+    pub(crate) fn take_job(&mut self) -> Option<Job> {
+        match std::mem::replace(&mut self.compressing, Compressing::Taken) {
+            Compressing::Due(job) => Some(job),
+            other => {
+                self.compressing = other;
+                None
+            }
+        }
+    }
+
+    /// The job is done, or has failed.
+    pub(crate) fn job_done(&mut self) {
+        self.compressing = Compressing::No;
+    }
+
+    fn compress(&mut self, last_time: u64) {
+        if self.plan.compress && self.plan.max_file > 1 {
+            let path = rotation::numbered(&self.plan.path, 1);
+            self.compressing = Compressing::Due(Job::new(path, last_time));
+        }
     }
 
     /// Writes the batch.
-    fn flush(&mut self) {
+    pub(crate) fn flush(&mut self) {
         if self.batch.is_empty() {
             return;
         }
         if self.torn {
             self.batch.insert(0, b'\n');
+            self.ends.iter_mut().for_each(|end| *end += 1);
         }
         if let Err(error) = self.write_batch() {
             self.error
-                .get_or_insert(name_error("write", &self.path, &error));
+                .get_or_insert(name_error("write", &self.plan.path, &error));
         }
         self.batch.clear();
+        self.ends.clear();
     }
 
     fn write_batch(&mut self) -> io::Result<()> {
@@ -176,7 +189,11 @@ impl Output {
 
     /// Only `written` bytes of the batch are in the file: cuts off the half record at their end.
     fn cut_back(&mut self, written: usize, error: io::Error) -> io::Result<()> {
-        let whole = memchr::memrchr(b'\n', &self.batch[..written]).map_or(0, |newline| newline + 1);
+        let records = self.ends.partition_point(|end| *end <= written);
+        let whole = records
+            .checked_sub(1)
+            .and_then(|last| self.ends.get(last).copied())
+            .unwrap_or(0);
         self.torn &= whole == 0;
         self.size += whole as u64;
         if written > whole {
@@ -187,7 +204,7 @@ impl Output {
                 .metadata()
                 .and_then(|now| self.file.set_len(now.len().saturating_sub(half)));
             if cut.is_err() {
-                self.torn = true;
+                self.torn = self.plan.format == Format::Json;
                 self.size += half;
             }
         }
@@ -199,32 +216,57 @@ impl Output {
         let now = self
             .file
             .metadata()
-            .map_err(|error| name_error("inspect", &self.path, &error))?;
-        if now.len() < self.options.max_size {
+            .map_err(|error| name_error("inspect", &self.plan.path, &error))?;
+        if now.len() < self.plan.max_size {
             self.size = now.len();
             return Ok(());
         }
-        rotation::shift(&self.path, self.options.max_file)?;
+        rotation::shift(&self.plan.path, self.plan.max_file)?;
+        self.compress(self.time.0);
         // Until the new one is open, records go on into the old one.
-        (self.file, self.size) = open_file(&self.path)?;
+        (self.file, self.size) = open_file(&self.plan.path)?;
         self.torn = false;
         Ok(())
     }
 
-    fn outcome(&mut self) -> io::Result<()> {
+    pub(crate) fn outcome(&mut self) -> io::Result<()> {
         self.error.take().map_or(Ok(()), Err)
     }
+}
+
+/// How a file of a log is made.
+pub(crate) fn options() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.create(true).write(true).mode(0o640);
+    options
+}
+
+/// `local-logs`, which only root may look into, as in Docker.
+fn make_folder(path: &Path) -> io::Result<()> {
+    let Some(folder) = path.parent() else {
+        return Ok(());
+    };
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+        .map_err(|error| name_error("make the folder of", path, &error))
+}
+
+/// When a file was last written to, or now.
+fn modified(path: &Path) -> u64 {
+    let time = path.metadata().and_then(|metadata| metadata.modified());
+    time.unwrap_or_else(|_| std::time::SystemTime::now())
+        .duration_since(std::time::UNIX_EPOCH)
+        .ok()
+        .and_then(|since| u64::try_from(since.as_nanos()).ok())
+        .unwrap_or(0)
 }
 
 /// The file, open for appending, and its size.
 fn open_file(path: &Path) -> io::Result<(File, u64)> {
     let open = || {
-        let file = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .read(true)
-            .mode(0o640)
-            .open(path)?;
+        let file = options().append(true).read(true).open(path)?;
         let size = file.metadata()?.len();
         Ok((file, size))
     };

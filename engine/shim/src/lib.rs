@@ -11,13 +11,17 @@
 //! | `shim` | a shim's life: the loop, the end |
 //! | `session` | one process of the container with its streams |
 //! | `client` | a client at these streams: frames, back pressure, detach keys |
+//! | `compressor` | rotated logs are compressed beside it |
+//! | `exit_record` | how it ended, on disk |
 //! | `connection` | the daemon at the other end of a socket |
 //! | `control` | the control group of a running container |
 //! | `protocol`, `frame` | the words they use |
 
 mod client;
+mod compressor;
 mod connection;
 mod control;
+mod exit_record;
 pub mod frame;
 mod opening;
 pub mod protocol;

@@ -8,7 +8,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 
-use drydock_logs::{JsonFileOptions, JsonFileWriter};
+use drydock_logs::Log;
 use drydock_runtime::container::{self, Descriptors, Running, Streams};
 use drydock_runtime::spec::{Mount, NetworkNamespace, StartError, StartErrorKind};
 use nix::fcntl::OFlag;
@@ -38,6 +38,7 @@ pub(crate) fn begin(
 ) -> Result<Shim, StartError> {
     let terminal = start.spec.process.terminal;
     let descriptors = take_descriptors(&start, connection)?;
+    let folder = take_folder(&start, connection)?;
     let clients = (0..start.attach.len())
         .map(|_| {
             connection
@@ -47,8 +48,8 @@ pub(crate) fn begin(
         .collect::<Result<Vec<_>, _>>()?;
     let shares_pids = !start.spec.namespaces.pid;
     let signals = catch_children(shares_pids).map_err(failed)?;
-    let log =
-        open_log(&start).map_err(|error| failed(format!("failed to open the log: {error}")))?;
+    let log = open_log(&start, folder)
+        .map_err(|error| failed(format!("failed to initialize logging driver: {error}")))?;
     let listener = listen(&start.socket).map_err(|error| {
         failed(format!(
             "failed to listen on {}: {error}",
@@ -132,17 +133,21 @@ fn catch_children(shares_pids: bool) -> io::Result<SignalFd> {
     )?)
 }
 
-fn open_log(start: &Start) -> io::Result<Option<JsonFileWriter>> {
-    let open = |log: &crate::protocol::LogFile| {
-        JsonFileWriter::open(
-            &log.path,
-            JsonFileOptions {
-                max_size: log.max_size,
-                max_file: log.max_file,
-            },
-        )
-    };
-    start.log.as_ref().map(open).transpose()
+/// The folder of a socket that the log goes to, where it goes to one.
+fn take_folder(start: &Start, connection: &mut Connection) -> Result<Option<OwnedFd>, StartError> {
+    let remote = start.log.as_ref().and_then(|plan| plan.remote.as_ref());
+    if !remote.is_some_and(|remote| remote.address.needs_folder()) {
+        return Ok(None);
+    }
+    let folder = connection.take_descriptor();
+    folder
+        .map(Some)
+        .ok_or_else(|| failed("the folder of the log's socket is missing"))
+}
+
+fn open_log(start: &Start, folder: Option<OwnedFd>) -> io::Result<Option<Log>> {
+    let plan = start.log.as_ref();
+    plan.map(|plan| Log::open(plan, folder)).transpose()
 }
 
 /// Listens for later daemons. Bound from inside its directory: a socket's path may have 107 bytes only.

@@ -14,6 +14,7 @@
 
 use std::path::PathBuf;
 
+use drydock_logs::plan::Plan;
 use drydock_runtime::cgroup::Usage;
 use drydock_runtime::spec::{Cgroup, Process, Spec, StartError};
 use serde::{Deserialize, Serialize};
@@ -41,7 +42,8 @@ pub struct Request {
 #[serde(rename_all = "snake_case")]
 pub enum RequestBody {
     /// Start the container. Descriptors: the network namespace if the spec says so, one for each
-    /// `Mount::Descriptor`, then one for each entry of `attach`. Answer: `Started` or `Failed`.
+    /// `Mount::Descriptor`, the folder of the log's socket if its address needs one, then one for each entry of
+    /// `attach`. Answer: `Started` or `Failed`.
     /// After `Failed` the shim has undone everything and exits.
     Start(Box<Start>),
     /// First word of a daemon that connects to a running shim. Answer: `State`.
@@ -128,7 +130,7 @@ pub struct Start {
     /// Close stdin when the first client that brought it goes.
     pub stdin_once: bool,
     /// Where and how to log; None is the log driver `none`.
-    pub log: Option<LogFile>,
+    pub log: Option<Plan>,
     /// Where the exit record goes (an [`ExitRecord`] as JSON, by temporary file and rename).
     pub exit_record: PathBuf,
     /// Sync the exit record to disk. False for `--rm`: after a power cut it would be removed anyway.
@@ -137,17 +139,6 @@ pub struct Start {
     pub socket: PathBuf,
     /// Clients that attached before the start, in the order of their descriptors.
     pub attach: Vec<Attach>,
-}
-
-/// A json-file log.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct LogFile {
-    /// The file, below the data root.
-    pub path: PathBuf,
-    /// `max-size` in bytes; 0 is unlimited.
-    pub max_size: u64,
-    /// `max-file`; at least 1.
-    pub max_file: u32,
 }
 
 /// A client at the container's (or an exec's) streams.

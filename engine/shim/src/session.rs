@@ -8,14 +8,16 @@
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Instant;
 
 use drydock_defects::defect;
-use drydock_logs::{JsonFileWriter, Stream};
+use drydock_logs::{Log, Stream};
 use drydock_sys::process::Child;
 use drydock_sys::{clock, terminal};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 
 use crate::client::{Client, Input, is_temporary};
+use crate::compressor::Compressor;
 use crate::protocol::Attach;
 
 /// The engine's ends of a process's streams.
@@ -57,7 +59,11 @@ pub(crate) struct Session {
     stdin_once: bool,
     is_terminal: bool,
     clients: Vec<Client>,
-    log: Option<JsonFileWriter>,
+    log: Option<Log>,
+    /// A rotated file of the log is being compressed.
+    compressor: Option<Compressor>,
+    /// It was said that the log cannot be written.
+    complained: bool,
 }
 
 /// A place in a session that a descriptor belongs to.
@@ -66,6 +72,7 @@ pub(crate) enum Part {
     Output(usize),
     Stdin,
     Client(usize),
+    Log,
 }
 
 impl Session {
@@ -74,7 +81,7 @@ impl Session {
         process: Child,
         ends: Ends,
         stdin_once: bool,
-        log: Option<JsonFileWriter>,
+        log: Option<Log>,
     ) -> io::Result<Session> {
         let (stdin, outputs, is_terminal) = match ends {
             Ends::Pipes {
@@ -115,6 +122,8 @@ impl Session {
             is_terminal,
             clients: Vec::new(),
             log,
+            compressor: None,
+            complained: false,
         })
     }
 
@@ -145,7 +154,8 @@ impl Session {
     /// What to wait for: descriptor, for reading, for writing, and which part it is.
     pub(crate) fn interests(&self) -> Vec<(BorrowedFd<'_>, bool, bool, Part)> {
         let mut all = Vec::with_capacity(4);
-        let take_output = !self.clients.iter().any(Client::is_full);
+        let take_output = !self.clients.iter().any(Client::is_full)
+            && !self.log.as_ref().is_some_and(Log::is_full);
         for (index, output) in self
             .outputs
             .iter()
@@ -166,7 +176,17 @@ impl Session {
                 Part::Client(index),
             ));
         }
+        if let Some((socket, readable, writable)) =
+            self.log.as_ref().and_then(|log| log.wait().socket)
+        {
+            all.push((socket, readable, writable, Part::Log));
+        }
         all
+    }
+
+    /// When its log wants to be seen to, although nothing happens.
+    pub(crate) fn wakes_at(&self) -> Option<Instant> {
+        self.log.as_ref().and_then(|log| log.wait().until)
     }
 
     /// Something is ready at a part. `buffer` is scratch.
@@ -175,6 +195,11 @@ impl Session {
             Part::Output(index) => drop(self.read_output(index, buffer)),
             Part::Stdin => self.write_stdin(),
             Part::Client(index) => self.serve_client(index, readable, hung_up, buffer),
+            Part::Log => {
+                if let Some(log) = &mut self.log {
+                    log.progress(readable);
+                }
+            }
         }
     }
 
@@ -275,16 +300,40 @@ impl Session {
     }
 
     /// A log that cannot be written (a full disk) must not stop the container. It is said once, where the
-    /// daemon's own log is.
+    /// daemon's own log is, and tried again with the next lines.
     fn write_log(&mut self, stream: Stream, bytes: &[u8]) {
         let Some(log) = &mut self.log else { return };
-        if let Err(error) = log.append(stream, clock::realtime(), bytes) {
-            let _ = writeln!(
-                io::stderr(),
-                "shim: the log of pid {} cannot be written: {error}",
-                self.process.pid
-            );
-            self.log = None;
+        match log.append(stream, clock::realtime(), bytes) {
+            Err(error) if !self.complained => {
+                self.complained = true;
+                let pid = self.process.pid;
+                complain(&format!("the log of pid {pid} cannot be written: {error}"));
+            }
+            _ => {}
+        }
+        self.compress();
+    }
+
+    /// Starts the compression that is due.
+    fn compress(&mut self) {
+        let Some(log) = &mut self.log else { return };
+        let Some(job) = log.take_job() else { return };
+        match Compressor::start(job) {
+            Ok(compressor) => self.compressor = Some(compressor),
+            Err(error) => {
+                complain(&format!("a log cannot be compressed: {error}"));
+                log.job_done();
+            }
+        }
+    }
+
+    /// A child has ended that is none of the container's processes.
+    pub(crate) fn compressed(&mut self, pid: i32) {
+        let ours = |compressor: &mut Compressor| compressor.pid() == pid;
+        if self.compressor.take_if(ours).is_some()
+            && let Some(log) = &mut self.log
+        {
+            log.job_done();
         }
     }
 
@@ -298,29 +347,52 @@ impl Session {
         self.outputs.clear();
         self.stdin = None;
         self.typed.clear();
-        if let Some(mut log) = self.log.take()
-            && let Err(error) = log.finish()
-        {
-            let _ = writeln!(
-                io::stderr(),
-                "shim: the log of pid {} is not complete: {error}",
-                self.process.pid
-            );
-        }
+        self.finish_log();
         self.clients.iter_mut().for_each(Client::finish);
         self.sweep();
     }
 
-    /// Sends what waits and forgets clients that are done.
+    fn finish_log(&mut self) {
+        let pid = self.process.pid;
+        if let Some(log) = &mut self.log
+            && let Err(error) = log.finish()
+        {
+            complain(&format!("the log of pid {pid} is not complete: {error}"));
+        }
+        self.compress();
+        if let Some(compressor) = self.compressor.take() {
+            compressor.finish();
+        }
+    }
+
+    /// Sends what waits and forgets clients that are done, and a log that is complete.
     pub(crate) fn sweep(&mut self) {
+        let due = self.wakes_at().is_some_and(|at| at <= Instant::now());
+        if let Some(log) = self.log.as_mut().filter(|_| due) {
+            log.progress(false);
+        }
+        if self.exit_code.is_some()
+            && let Some(log) = self.log.take_if(|log| log.is_done())
+            && log.dropped() > 0
+        {
+            let (dropped, pid) = (log.dropped(), self.process.pid);
+            complain(&format!(
+                "{dropped} lines of pid {pid} were dropped by its log driver"
+            ));
+        }
         self.clients.iter_mut().for_each(Client::flush);
         self.clients.retain(|client| !client.is_done());
     }
 
     /// Nothing is left to do for it.
     pub(crate) fn is_over(&self) -> bool {
-        self.exit_code.is_some() && self.clients.is_empty()
+        self.exit_code.is_some() && self.clients.is_empty() && self.log.is_none()
     }
+}
+
+/// Says something where the daemon's own log is.
+fn complain(what: &str) {
+    let _ = writeln!(io::stderr(), "shim: {what}");
 }
 
 fn unblocked(descriptor: OwnedFd) -> io::Result<File> {

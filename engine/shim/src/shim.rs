@@ -4,7 +4,6 @@
 //! only then the teardown. So whoever hears of the exit can read all of it, and nobody waits for the teardown.
 //! A daemon that is away finds the exit record when it comes back.
 
-use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::UnixListener;
@@ -23,6 +22,7 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
 use crate::connection::Connection;
+use crate::exit_record;
 use crate::opening::{begin, ends_of, open_streams};
 use crate::protocol::{Answer, Exec, ExitRecord, Reply, RequestBody, Stamp, Start, VERSION};
 use crate::session::{Part, Session};
@@ -172,7 +172,9 @@ impl Shim {
         let mut deadline: Option<Instant> = None;
         loop {
             let tokens = self.register(&mut set, &connections);
-            set.wait(deadline.map(|end| end.saturating_duration_since(Instant::now())))?;
+            let logs = self.sessions.iter().filter_map(Session::wakes_at);
+            let wake = logs.chain(deadline).min();
+            set.wait(wake.map(|end| end.saturating_duration_since(Instant::now())))?;
             for (index, token) in tokens.into_iter().enumerate() {
                 let (readable, hung_up) = (set.is_readable(index), set.is_hung_up(index));
                 if !readable && !set.is_writable(index) {
@@ -392,8 +394,11 @@ impl Shim {
             let ended = |session: &&mut Session| {
                 session.process.pid == pid.as_raw() && session.exit_code.is_none()
             };
-            // Not found: an orphan of a container that shares the host's PIDs.
             let Some(session) = self.sessions.iter_mut().find(ended) else {
+                // A compression, or an orphan of a container that shares the host's PIDs.
+                self.sessions
+                    .iter_mut()
+                    .for_each(|session| session.compressed(pid.as_raw()));
                 continue;
             };
             match session.exec_id.clone() {
@@ -442,7 +447,7 @@ impl Shim {
             started_at: self.started_at,
             finished_at,
         };
-        self.write_exit_record(&record)?;
+        exit_record::write(&self.exit_record, self.durable, &record)?;
         let reply = Reply::Exited(record.clone());
         connections
             .iter_mut()
@@ -457,28 +462,6 @@ impl Shim {
         for pid in group.processes().unwrap_or_default() {
             // It may end between the list and the signal.
             let _ = nix::sys::signal::kill(Pid::from_raw(pid), Signal::SIGKILL);
-        }
-    }
-
-    /// Writes a temporary file and renames it, so that the record is whole or not there.
-    fn write_exit_record(&self, record: &ExitRecord) -> io::Result<()> {
-        let temporary = self.exit_record.with_extension("tmp");
-        let written = (|| {
-            let mut file = File::create(&temporary)?;
-            file.write_all(&serde_json::to_vec(record)?)?;
-            if self.durable {
-                file.sync_all()?;
-            }
-            std::fs::rename(&temporary, &self.exit_record)?;
-            match self.exit_record.parent().filter(|_| self.durable) {
-                Some(parent) => File::open(parent)?.sync_all(),
-                None => Ok(()),
-            }
-        })();
-        match written {
-            // The daemon removed the container's folder, by force, before its shim was done.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            other => other,
         }
     }
 

@@ -17,6 +17,21 @@ pub fn monotonic() -> u64 {
     nanos(ClockId::CLOCK_MONOTONIC)
 }
 
+/// The host's time zone at this moment, seconds east of UTC (localtime_r(3)): syslog's times are local.
+pub fn utc_offset() -> i32 {
+    // Seconds since 1970 fit into any time_t.
+    let now = (realtime() / 1_000_000_000) as libc::time_t;
+    let mut local = std::mem::MaybeUninit::<libc::tm>::zeroed();
+    // SAFETY: both pointers are to live values of their types; it writes the second, or returns null.
+    let filled = unsafe { libc::localtime_r(&now, local.as_mut_ptr()) };
+    if filled.is_null() {
+        return 0;
+    }
+    // SAFETY: all-zero bytes are a valid tm (numbers and a pointer), and localtime_r has filled it since.
+    let local = unsafe { local.assume_init() };
+    i32::try_from(local.tm_gmtoff).unwrap_or(0)
+}
+
 /// Nanoseconds since 1970 (CLOCK_REALTIME).
 pub fn realtime() -> u64 {
     nanos(ClockId::CLOCK_REALTIME)

@@ -15,7 +15,7 @@ use drydock_logs::ReadOptions;
 use drydock_shim::protocol::{Attach, RequestBody};
 
 use super::container::Waiting;
-use super::{Container, Status, logs};
+use super::{Container, Status, log_options, logs};
 use crate::engine::Engine;
 use crate::http::{Answer, Hijack, Request};
 
@@ -150,8 +150,11 @@ fn write_logs(
         details: false,
     };
     let mut stream = UnixStream::from(socket);
-    let reader =
-        drydock_logs::read(container.log_path(), &ReadOptions::default()).map_err(Error::system)?;
+    let Some(place) = log_options::place(container, &container.snapshot()) else {
+        return Ok(OwnedFd::from(stream));
+    };
+    let reader = drydock_logs::read(&place.path, place.format, &ReadOptions::default())
+        .map_err(Error::system)?;
     let mut piece = Vec::new();
     for entry in reader {
         piece.clear();

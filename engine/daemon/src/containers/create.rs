@@ -17,7 +17,7 @@ use hyper::StatusCode;
 use serde_json::{Map, Value, json};
 
 use super::record::{FORMAT, Record, State};
-use super::{Container, mounts, names, record, validate, validate_network};
+use super::{Container, log_options, mounts, names, record, validate, validate_network};
 use crate::engine::Engine;
 use crate::handlers::system::architecture;
 use crate::http::{Answer, Request};
@@ -147,33 +147,20 @@ fn same_platform(platform: &str, image: &Image) -> bool {
     system == image.os && processor == image.architecture
 }
 
-/// The daemon's driver where none is named; its options for those that the user leaves out, where it is the same driver.
-fn fill_log_config(engine: &Engine, config: &mut Value) {
-    let settings = &engine.settings;
-    if config["Type"] == "" {
-        config["Type"] = json!(settings.log_driver);
-    }
-    if config["Config"].is_null() {
-        config["Config"] = json!({});
-    }
-    if config["Type"] == json!(settings.log_driver) {
-        for (name, value) in &settings.log_opts {
-            let option = &mut config["Config"][name];
-            if option.is_null() {
-                *option = json!(value);
-            }
-        }
-    }
-}
-
 fn make_record(engine: &Engine, mut wanted: Wanted, image: &Image) -> Result<Record, Error> {
     let id = names::random_id().map_err(Error::system)?;
     merge_image(&mut wanted.config, image);
     validate::volumes(&wanted.config)?;
     let (path, args) = command(&mut wanted.config)?;
+    let settings = &engine.settings;
+    log_options::fill(
+        &mut wanted.host_config["LogConfig"],
+        &settings.log_driver,
+        &settings.log_opts,
+    );
     let host = wanted.host()?;
     validate::with_image(&host)?;
-    fill_host_config(engine, &mut wanted.host_config, &host);
+    fill_host_config(&mut wanted.host_config, &host);
     fill_hostname(&mut wanted.config, &host, &id)?;
     // Read again: with the defaults of the engine in it.
     let host = wanted.host()?;
@@ -327,7 +314,7 @@ const READONLY: [&str; 5] = [
 ];
 
 /// Writes the engine's defaults into a `HostConfig`, so that `inspect` shows what is true.
-fn fill_host_config(engine: &Engine, config: &mut Value, host: &HostConfig) {
+fn fill_host_config(config: &mut Value, host: &HostConfig) {
     let privileged = host.privileged == Some(true);
     let mut default = |key: &str, value: Value| {
         let unset = match &config[key] {
@@ -354,7 +341,6 @@ fn fill_host_config(engine: &Engine, config: &mut Value, host: &HostConfig) {
     if config["RestartPolicy"]["Name"] == "" {
         config["RestartPolicy"]["Name"] = json!("no");
     }
-    fill_log_config(engine, &mut config["LogConfig"]);
     let memory = host.memory.unwrap_or(0);
     if memory > 0 && host.memory_swap.unwrap_or(0) == 0 {
         config["MemorySwap"] = json!(memory * 2);

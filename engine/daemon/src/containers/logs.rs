@@ -1,9 +1,10 @@
-//! GET /containers/{id}/logs: read from the file that the shim writes.
+//! GET /containers/{id}/logs: read from the file that the shim writes, which is the log or the cache of a remote one.
 //!
 //! Following waits for changes of the log's directory (inotify(7)), which also shows rotations, and for the
 //! end of PID 1. The shim tells an end only when the log is complete, so one more read after it is all.
 
 use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc;
 
 use super::Container;
+use super::log_options::{self, Place};
 use crate::engine::Engine;
 use crate::http::{Answer, Request};
 
@@ -33,7 +35,7 @@ pub struct Format {
     pub stderr: bool,
     /// Each line begins with its time.
     pub timestamps: bool,
-    /// Each line has the attributes of `--log-opt env` and `labels`, of which there are none.
+    /// Each line has the attributes of `--log-opt env`, `labels` and `tag`, where the driver keeps them.
     pub details: bool,
 }
 
@@ -58,6 +60,7 @@ impl Format {
             line.push(b' ');
         }
         if self.details {
+            line.extend_from_slice(details(&entry.attributes).as_bytes());
             line.push(b' ');
         }
         line.extend_from_slice(&entry.line);
@@ -67,6 +70,25 @@ impl Format {
             framing::append(output, kind, &line);
         }
     }
+}
+
+/// `CITY=oslo,tier=web`, with what is special in a URL escaped, as Go's url.QueryEscape does.
+fn details(attributes: &[(String, String)]) -> String {
+    let escaped = |text: &str| {
+        let mut out = String::with_capacity(text.len());
+        for byte in text.bytes() {
+            match byte {
+                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
+                    out.push(byte.into());
+                }
+                b' ' => out.push('+'),
+                _ => out.push_str(&format!("%{byte:02X}")),
+            }
+        }
+        out
+    };
+    let pair = |(name, value): &(String, String)| format!("{}={}", escaped(name), escaped(value));
+    attributes.iter().map(pair).collect::<Vec<_>>().join(",")
 }
 
 /// GET /containers/{id}/logs.
@@ -95,11 +117,9 @@ pub fn handle(engine: &Arc<Engine>, request: &Request) -> Result<Answer, Error> 
             .ok()
             .map(|tail: u64| tail + u64::from(defect!("log-tail-off-by-one"))),
     };
-    if record.log_driver() == "none" {
-        return Err(Error::NotImplemented(
-            "configured logging driver does not support reading".to_owned(),
-        ));
-    }
+    let place = log_options::place(&container, &record).ok_or_else(|| {
+        Error::NotImplemented("configured logging driver does not support reading".to_owned())
+    })?;
     let terminal = record.config_truth("Tty");
     let format = Format {
         terminal,
@@ -112,7 +132,7 @@ pub fn handle(engine: &Arc<Engine>, request: &Request) -> Result<Answer, Error> 
     let content_type = framing::content_type(terminal, request.version);
     let (sender, receiver) = mpsc::channel(4);
     tokio::spawn(async move {
-        if let Err(error) = send(&container, options, format, follow, &sender).await {
+        if let Err(error) = send(&container, place, options, format, follow, &sender).await {
             tracing::warn!("logs of container {}: {error}", container.id);
         }
     });
@@ -121,6 +141,7 @@ pub fn handle(engine: &Arc<Engine>, request: &Request) -> Result<Answer, Error> 
 
 async fn send(
     container: &Container,
+    place: Place,
     options: ReadOptions,
     format: Format,
     follow: bool,
@@ -131,17 +152,16 @@ async fn send(
     let running = container.snapshot().is_running();
     // Watched before it is read, so that no change falls in between.
     let changes = if follow {
-        Some(watch(container)?)
+        Some(watch(place.path.parent().unwrap_or(&container.directory))?)
     } else {
         None
     };
     let end = options
         .until
         .map(|until| Duration::from_nanos(until.saturating_sub(drydock_sys::clock::realtime())));
-    let path = container.log_path();
     let out = sender.clone();
     let mut reader = blocking(move || {
-        let mut reader = drydock_logs::read(path, &options)?;
+        let mut reader = drydock_logs::read(&place.path, place.format, &options)?;
         read_all(&mut reader, format, &out)?;
         Ok(reader)
     })
@@ -244,10 +264,10 @@ fn pump(
     }
 }
 
-fn watch(container: &Container) -> std::io::Result<AsyncFd<OwnedFd>> {
+fn watch(folder: &Path) -> std::io::Result<AsyncFd<OwnedFd>> {
     let inotify = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC)?;
     let changes = AddWatchFlags::IN_MODIFY | AddWatchFlags::IN_CREATE | AddWatchFlags::IN_MOVED_TO;
-    inotify.add_watch(&container.directory, changes)?;
+    inotify.add_watch(folder, changes)?;
     #[expect(
         deprecated,
         reason = "its successor is unsafe; an owned descriptor that stays inside is sound"
@@ -280,6 +300,10 @@ mod tests {
             stream: Stream::Stderr,
             time_nanos: 1_795_243_928_017_180_080,
             line: b"err\n".to_vec(),
+            attributes: vec![
+                ("CITY".to_owned(), "a b/é".to_owned()),
+                ("tier".to_owned(), "web".to_owned()),
+            ],
         };
         let format = |terminal, stderr, timestamps, details| Format {
             terminal,
@@ -303,7 +327,7 @@ mod tests {
         );
         assert_eq!(
             written(format(true, true, true, true)),
-            b"2026-11-21T06:52:08.017180080Z  err\n"
+            b"2026-11-21T06:52:08.017180080Z CITY=a+b%2F%C3%A9,tier=web err\n"
         );
         assert_eq!(written(format(false, false, false, false)), b"");
     }

@@ -9,8 +9,9 @@ use std::sync::Arc;
 
 use drydock_api::Error;
 use drydock_defects::defect;
+use drydock_logs::plan::Plan;
 use drydock_runtime::spec::{StartError, StartErrorKind};
-use drydock_shim::protocol::{self, Answer, LogFile, RequestBody, Stamp};
+use drydock_shim::protocol::{self, Answer, RequestBody, Stamp};
 use hyper::header::{HeaderName, HeaderValue};
 use serde_json::json;
 use tokio::sync::mpsc;
@@ -138,6 +139,10 @@ fn refused(error: &StartError) -> Failure {
     if let Some(text) = user_error(text) {
         return Error::system(text).into();
     }
+    // Before the runtime is asked, too.
+    if text.starts_with(LOG_FAILED) {
+        return Error::system(text).into();
+    }
     let why = text.strip_prefix(SHIM_FAILED).unwrap_or(text);
     let text = format!(
         "{CREATE_FAILED}unable to start container process: error during container init: {why}"
@@ -164,6 +169,10 @@ const MISSING: [&str; 2] = [
     "Are you trying to mount a directory onto a file",
     "open sysctl ",
 ];
+
+/// What the text about a log that cannot be opened begins with.
+const LOG_FAILED: &str =
+    "failed to create task for container: failed to initialize logging driver: ";
 
 /// What the shim's own texts begin with.
 const SHIM_FAILED: &str = "failed to create task for container: unable to start container process: error during container init: ";
@@ -266,8 +275,8 @@ fn prepare(
     engine: &Engine,
     container: &Container,
     record: &Record,
-) -> Result<(Prepared, Option<LogFile>), Error> {
-    let log = log_file(container, record)?;
+) -> Result<(Prepared, Option<Log>), Error> {
+    let log = log_options::plan(container, record)?;
     let image = engine
         .images
         .by_id(&record.image)
@@ -315,6 +324,9 @@ fn write_files(engine: &Engine, container: &Container, record: &Record) -> Resul
     Ok(())
 }
 
+/// What becomes of the container's output, and the folder of the socket that it goes to.
+type Log = (Plan, Option<OwnedFd>);
+
 /// What the shim says of PID 1; fields as in [`Answer::Started`].
 struct Started {
     pid: i32,
@@ -326,11 +338,16 @@ async fn send(
     engine: &Engine,
     container: &Container,
     link: &ShimLink,
-    (prepared, log): (Prepared, Option<LogFile>),
+    (prepared, log): (Prepared, Option<Log>),
     namespace: Option<OwnedFd>,
 ) -> Result<(Started, Vec<Stamp>), Failure> {
     let record = container.snapshot();
-    let mut files: Vec<OwnedFd> = namespace.into_iter().chain(prepared.binds).collect();
+    let (log, folder) = log.unzip();
+    let mut files: Vec<OwnedFd> = namespace
+        .into_iter()
+        .chain(prepared.binds)
+        .chain(folder.flatten())
+        .collect();
     let waiting = std::mem::take(&mut container.live().waiting);
     let room = protocol::MAX_DESCRIPTORS.saturating_sub(files.len());
     if waiting.len() > room {
@@ -371,24 +388,6 @@ async fn send(
         Answer::Error { message } => Err(Error::system(message).into()),
         other => Err(Error::system(format!("unexpected answer of the shim: {other:?}")).into()),
     }
-}
-
-fn log_file(container: &Container, record: &Record) -> Result<Option<LogFile>, Error> {
-    if record.log_driver() == "none" {
-        return Ok(None);
-    }
-    let option = |name: &str| {
-        record
-            .host_config
-            .pointer(&format!("/LogConfig/Config/{name}"))
-            .and_then(|value| value.as_str())
-    };
-    let (max_size, max_file) = log_options::log_file(option("max-size"), option("max-file"))?;
-    Ok(Some(LogFile {
-        path: container.log_path(),
-        max_size,
-        max_file,
-    }))
 }
 
 fn publish_running(

@@ -28,7 +28,7 @@ pub fn info(engine: &Engine) -> Answer {
         "Plugins": {
             "Volume": [],
             "Network": ["bridge", "host", "null"],
-            "Log": ["json-file", "none"],
+            "Log": crate::containers::log_options::DRIVERS,
         },
         "MemoryLimit": true,
         "SwapLimit": swap_is_counted(v2),
@@ -55,7 +55,7 @@ pub fn info(engine: &Engine) -> Answer {
         "NCPU": processors(),
         "MemTotal": memory_total(),
         "DockerRootDir": settings.data_root,
-        "Name": nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
+        "Name": hostname(),
         "ServerVersion": env!("CARGO_PKG_VERSION"),
         "Runtimes": {"drydock": {"path": "drydock"}},
         "DefaultRuntime": "drydock",
@@ -66,6 +66,13 @@ pub fn info(engine: &Engine) -> Answer {
     }));
     value["ContainersPaused"] = json!(paused);
     Answer::json(&value)
+}
+
+/// The host's name.
+pub fn hostname() -> String {
+    nix::unistd::gethostname()
+        .map(|name| name.to_string_lossy().into_owned())
+        .unwrap_or_default()
 }
 
 /// How many containers run, stand still, and do neither.

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 
 use super::{SettingsError, invalid};
+use crate::containers::log_options;
 
 /// What a value looks like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,7 +58,7 @@ pub const KEYS: &[Key] = &[
     key("bridge", "bridge", Some('b'), Kind::Text, "Name of the default bridge, made if missing (default drydock0)"),
     key("mtu", "mtu", None, Kind::Number, "Largest packet on the default bridge (default 1500)"),
     key("live-restore", "live-restore", None, Kind::Truth, "Containers outlive the daemon (default true)"),
-    key("log-driver", "log-driver", None, Kind::Text, "Log driver of containers that name none: json-file or none"),
+    key("log-driver", "log-driver", None, Kind::Text, "Log driver of containers that name none (default json-file)"),
     key("log-opts", "log-opt", None, Kind::Map, "Option of the log driver, for example max-size=10m"),
     key("storage-driver", "storage-driver", Some('s'), Kind::Text, "Storage driver; there is overlay2"),
     key("insecure-registries", "insecure-registry", None, Kind::List, "Registry that may be used without TLS"),
@@ -143,15 +144,16 @@ pub fn hosts(map: &Map<String, Value>, exec_root: &Path) -> Result<Vec<PathBuf>,
     given.iter().map(socket).collect()
 }
 
-/// The log driver for containers that name none.
-pub fn log_driver(map: &Map<String, Value>) -> Result<String, SettingsError> {
-    match map.get("log-driver").and_then(Value::as_str).unwrap_or("") {
-        "" | "json-file" => Ok("json-file".to_owned()),
-        "none" => Ok("none".to_owned()),
-        other => Err(invalid(format!(
-            "log driver {other:?} is not built yet; there are json-file and none"
-        ))),
-    }
+/// The log driver for containers that name none, and its options.
+pub fn log(map: &Map<String, Value>) -> Result<(String, BTreeMap<String, String>), SettingsError> {
+    let driver = match map.get("log-driver").and_then(Value::as_str) {
+        None | Some("") => "json-file",
+        Some(driver) => driver,
+    };
+    let options = text_map(map, "log-opts");
+    log_options::check_options(driver, &options)
+        .map_err(|error| invalid(format!("failed to set log opts: {error}")))?;
+    Ok((driver.to_owned(), options))
 }
 
 /// The default bridge's address: `bip`, else the first address of the first pool, else our default.

@@ -84,6 +84,7 @@ impl Settings {
             |key: &str, default: bool| map.get(key).and_then(Value::as_bool).unwrap_or(default);
         let exec_root = path("exec-root", "/run/drydock");
         let (gateway, prefix_length) = keys::bridge_address(map)?;
+        let (log_driver, log_opts) = keys::log(map)?;
         let driver = text("storage-driver").unwrap_or_default();
         if !matches!(driver.as_str(), "" | "overlay2") {
             return Err(invalid(format!(
@@ -104,8 +105,8 @@ impl Settings {
                 .and_then(|mtu| u32::try_from(mtu).ok())
                 .unwrap_or(1500),
             live_restore: truth("live-restore", true),
-            log_driver: keys::log_driver(map)?,
-            log_opts: keys::text_map(map, "log-opts"),
+            log_driver,
+            log_opts,
             insecure_registries: keys::text_list(map, "insecure-registries"),
             registry_mirrors: keys::text_list(map, "registry-mirrors"),
             debug: truth("debug", false),

@@ -7,25 +7,38 @@ use std::{
 };
 
 use super::*;
-use crate::{JsonFileOptions, JsonFileWriter, Stream, rotation::numbered};
+use crate::{
+    Log as Writer, Stream,
+    plan::{FilePlan, Plan},
+    rotation::numbered,
+};
 
 /// A log in a folder of its own, with a writer.
 struct Log {
     _folder: tempfile::TempDir,
     path: PathBuf,
-    writer: JsonFileWriter,
+    format: Format,
+    writer: Writer,
     next: u64,
 }
 
 impl Log {
     fn new(max_size: u64, max_file: u32) -> Log {
+        Log::of(Format::Json, max_size, max_file, false)
+    }
+
+    fn of(format: Format, max_size: u64, max_file: u32, compress: bool) -> Log {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.log");
-        let writer = JsonFileWriter::open(&path, JsonFileOptions { max_size, max_file }).unwrap();
+        let plan = FilePlan {
+            compress,
+            ..FilePlan::plain(&path, format, max_size, max_file)
+        };
         Log {
             _folder: folder,
             path,
-            writer,
+            format,
+            writer: open(plan),
             next: 0,
         }
     }
@@ -37,12 +50,16 @@ impl Log {
             self.writer
                 .append(Stream::Stdout, self.next, line.as_bytes())
                 .unwrap();
+            while let Some(job) = self.writer.take_job() {
+                job.run().unwrap();
+                self.writer.job_done();
+            }
             self.next += 1;
         }
     }
 
     fn reader(&self, options: ReadOptions) -> Reader {
-        read(&self.path, &options).unwrap()
+        read(&self.path, self.format, &options).unwrap()
     }
 
     fn damage(&self, bytes: &[u8]) {
@@ -53,6 +70,10 @@ impl Log {
             .write_all(bytes)
             .unwrap();
     }
+}
+
+fn open(plan: FilePlan) -> Writer {
+    Writer::open(&Plan::of_file(plan), None).unwrap()
 }
 
 fn numbers(entries: impl IntoIterator<Item = Entry>) -> Vec<u64> {
@@ -98,7 +119,8 @@ fn reads_back_what_was_written() {
         [Entry {
             stream: Stream::Stderr,
             time_nanos: 7,
-            line: "é<\t\n".into()
+            line: "é<\t\n".into(),
+            attributes: Vec::new(),
         }]
     );
 }
@@ -168,16 +190,9 @@ fn tail_does_not_read_the_whole_file() {
 fn a_log_that_does_not_exist_is_empty_until_it_does() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("x.log");
-    let mut reader = read(&path, &ReadOptions::default()).unwrap();
+    let mut reader = read(&path, Format::Json, &ReadOptions::default()).unwrap();
     assert!(reader.next().is_none());
-    let mut writer = JsonFileWriter::open(
-        &path,
-        JsonFileOptions {
-            max_size: 0,
-            max_file: 1,
-        },
-    )
-    .unwrap();
+    let mut writer = open(FilePlan::plain(&path, Format::Json, 0, 1));
     writer.append(Stream::Stdout, 1, b"5\n").unwrap();
     assert_eq!(new(&mut reader), [5]);
 }

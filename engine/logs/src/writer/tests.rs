@@ -3,11 +3,26 @@
 use std::{fs, os::unix::fs::PermissionsExt};
 
 use super::*;
+use crate::{Log, Stream, plan::Plan};
 
-const FOREVER: JsonFileOptions = JsonFileOptions {
-    max_size: 0,
-    max_file: 1,
-};
+/// A log of `json-file`.
+fn json(path: &Path, max_size: u64, max_file: u32) -> Log {
+    let plan = FilePlan::plain(path, Format::Json, max_size, max_file);
+    Log::open(&Plan::of_file(plan), None).unwrap()
+}
+
+fn output(path: &Path) -> Output {
+    Output::open(&FilePlan::plain(path, Format::Json, 0, 1)).unwrap()
+}
+
+fn piece(bytes: &[u8]) -> Piece<'_> {
+    Piece {
+        stream: Stream::Stdout,
+        time: NOON,
+        bytes,
+        part: None,
+    }
+}
 const NOON: u64 = 1_795_262_400_500_000_000;
 
 fn folder() -> tempfile::TempDir {
@@ -23,7 +38,7 @@ fn lines(path: &Path) -> Vec<String> {
 fn writes_dockers_lines_with_dockers_mode() {
     let folder = folder();
     let path = folder.path().join("x.log");
-    let mut writer = JsonFileWriter::open(&path, FOREVER).unwrap();
+    let mut writer = json(&path, 0, 1);
     writer.append(Stream::Stdout, NOON, b"one\ntw").unwrap();
     writer.append(Stream::Stderr, NOON + 1, b"half").unwrap();
     writer.append(Stream::Stdout, NOON + 2, b"o\n").unwrap();
@@ -47,8 +62,7 @@ fn an_existing_log_goes_on() {
     let folder = folder();
     let path = folder.path().join("x.log");
     for text in ["first\n", "second\n"] {
-        JsonFileWriter::open(&path, FOREVER)
-            .unwrap()
+        json(&path, 0, 1)
             .append(Stream::Stdout, NOON, text.as_bytes())
             .unwrap();
     }
@@ -60,7 +74,7 @@ fn a_torn_end_is_closed_before_the_next_record() {
     let folder = folder();
     let path = folder.path().join("x.log");
     fs::write(&path, b"{\"log\":\"to\0\0\0").unwrap();
-    let mut writer = JsonFileWriter::open(&path, FOREVER).unwrap();
+    let mut writer = json(&path, 0, 1);
     writer.append(Stream::Stdout, NOON, b"a\n").unwrap();
     writer.append(Stream::Stdout, NOON, b"b\n").unwrap();
     let lines = lines(&path);
@@ -73,11 +87,7 @@ fn a_torn_end_is_closed_before_the_next_record() {
 fn rotates_where_docker_rotates() {
     let folder = folder();
     let path = folder.path().join("x.log");
-    let options = JsonFileOptions {
-        max_size: 1000,
-        max_file: 3,
-    };
-    let mut writer = JsonFileWriter::open(&path, options).unwrap();
+    let mut writer = json(&path, 1000, 3);
     for number in 1..=80 {
         // A time of nine digits, as nearly all are.
         writer
@@ -100,14 +110,7 @@ fn rotates_where_docker_rotates() {
 fn rotates_inside_one_chunk() {
     let folder = folder();
     let path = folder.path().join("x.log");
-    let mut writer = JsonFileWriter::open(
-        &path,
-        JsonFileOptions {
-            max_size: 1000,
-            max_file: 5,
-        },
-    )
-    .unwrap();
+    let mut writer = json(&path, 1000, 5);
     let chunk: String = (1..=40).map(|number| format!("line {number}\n")).collect();
     writer
         .append(Stream::Stdout, NOON + 1, chunk.as_bytes())
@@ -123,14 +126,7 @@ fn rotates_inside_one_chunk() {
 fn one_file_is_replaced_and_not_cut_short() {
     let folder = folder();
     let path = folder.path().join("x.log");
-    let mut writer = JsonFileWriter::open(
-        &path,
-        JsonFileOptions {
-            max_size: 100,
-            max_file: 1,
-        },
-    )
-    .unwrap();
+    let mut writer = json(&path, 100, 1);
     writer.append(Stream::Stdout, NOON, &[b'x'; 120]).unwrap();
     writer.append(Stream::Stdout, NOON, b"\n").unwrap();
     let reader_side = File::open(&path).unwrap();
@@ -147,14 +143,7 @@ fn one_file_is_replaced_and_not_cut_short() {
 fn a_file_emptied_by_hand_has_room_again() {
     let folder = folder();
     let path = folder.path().join("x.log");
-    let mut writer = JsonFileWriter::open(
-        &path,
-        JsonFileOptions {
-            max_size: 1000,
-            max_file: 2,
-        },
-    )
-    .unwrap();
+    let mut writer = json(&path, 1000, 2);
     writer
         .append(Stream::Stdout, NOON, &"12345678\n".repeat(20).into_bytes())
         .unwrap();
@@ -167,14 +156,7 @@ fn a_file_emptied_by_hand_has_room_again() {
 fn a_failed_rotation_is_told_and_loses_nothing() {
     let folder = folder();
     let path = folder.path().join("x.log");
-    let mut writer = JsonFileWriter::open(
-        &path,
-        JsonFileOptions {
-            max_size: 10,
-            max_file: 2,
-        },
-    )
-    .unwrap();
+    let mut writer = json(&path, 10, 2);
     writer.append(Stream::Stdout, NOON, b"one\n").unwrap();
     // A folder in the way cannot be replaced by a rename.
     fs::create_dir(rotation::numbered(&path, 1)).unwrap();
@@ -198,9 +180,9 @@ fn a_failed_rotation_is_told_and_loses_nothing() {
 /// /dev/full takes no byte, so nothing may be counted as written and the next file must be right.
 #[test]
 fn a_full_disk_is_told() {
-    let mut output = Output::open(&folder().path().join("x.log"), FOREVER).unwrap();
+    let mut output = output(&folder().path().join("x.log"));
     output.file = OpenOptions::new().append(true).open("/dev/full").unwrap();
-    output.record(Stream::Stdout, NOON, b"lost\n");
+    output.record(&piece(b"lost\n"), "");
     output.flush();
     let error = output.outcome().unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::StorageFull, "{error}");
@@ -216,9 +198,9 @@ fn a_full_disk_is_told() {
 fn half_a_record_is_cut_off_again() {
     let folder = folder();
     let path = folder.path().join("x.log");
-    let mut output = Output::open(&path, FOREVER).unwrap();
+    let mut output = output(&path);
     for text in ["whole\n", "half\n"] {
-        output.record(Stream::Stdout, NOON, text.as_bytes());
+        output.record(&piece(text.as_bytes()), "");
     }
     // As if the disk had filled ten bytes before the end.
     let written = output.batch.len() - 10;

@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use drydock_logs::plan::{FilePlan, Format, Plan};
 use drydock_runtime::spec::{Cgroup, Namespaces, NetworkNamespace, Process, Rootfs, Spec};
 use drydock_shim::frame::{Decoder, encode};
 use drydock_shim::protocol::{
-    Answer, Attach, Exec, ExitRecord, LogFile, Reply, Request, RequestBody, Start,
+    Answer, Attach, Exec, ExitRecord, Reply, Request, RequestBody, Start,
 };
 use drydock_shim::spawner::{Roots, Spawner, launch};
 use drydock_sys::descriptors;
@@ -114,11 +115,12 @@ impl Bench {
             spec: self.spec(&id, &home, script),
             open_stdin: false,
             stdin_once: false,
-            log: Some(LogFile {
-                path: home.join("json.log"),
-                max_size: 0,
-                max_file: 1,
-            }),
+            log: Some(Plan::of_file(FilePlan::plain(
+                home.join("json.log"),
+                Format::Json,
+                0,
+                1,
+            ))),
             exit_record: home.join("exit.json"),
             durable: true,
             socket: self.roots.shims().join(format!("{id}.sock")),

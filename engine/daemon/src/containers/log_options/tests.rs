@@ -1,0 +1,1 @@
+//! Options against the texts of a Docker 28.5.
