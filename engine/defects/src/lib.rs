@@ -60,6 +60,7 @@ pub const NAMES: &[&str] = &[
     "memory-unlimited",
     "processes-unlimited",
     // Images and errors
+    "copy-replaces-directory",
     "used-image-removed",
     "layer-digest-unchecked",
     "not-found-is-500",

@@ -225,7 +225,8 @@ fn is_gone(error: &io::Error) -> bool {
         .is_some_and(|code| gone.contains(&code))
 }
 
-fn names(directory: &OwnedFd) -> io::Result<BTreeSet<OsString>> {
+/// The names in a directory.
+pub(crate) fn names(directory: &OwnedFd) -> io::Result<BTreeSet<OsString>> {
     let mut names = BTreeSet::new();
     for entry in rustix::fs::Dir::read_from(directory)? {
         let entry = entry?;

@@ -21,7 +21,8 @@
 //! | `tags` | `tag` and `rmi` |
 //! | `load`, `oci_layout`, `import`, `changes`, `spool` | archives in |
 //! | `tape`, `compression` | tar, gzip, zstd, xz |
-//! | `unpack` | hostile archives and three walls against them |
+//! | `unpack`, `sandbox` | hostile archives and three walls against them |
+//! | [`difference`], [`tree`] | a container's files: what it changed, and copies in and out |
 //!
 //! Limits, so that an archive cannot exhaust the host; all answer with an error and change nothing:
 //!
@@ -54,11 +55,13 @@ mod load;
 mod oci_layout;
 pub mod reference;
 mod repositories;
+mod sandbox;
 mod spool;
 mod store;
 mod tags;
 mod tape;
 mod time;
+pub mod tree;
 mod unpack;
 
 pub use changes::config_from_changes;

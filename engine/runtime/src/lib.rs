@@ -17,6 +17,6 @@ mod rootfs;
 pub mod seccomp;
 pub mod skeleton;
 pub mod spec;
-mod user;
+pub mod user;
 
 pub use rootfs::STAGING;

@@ -252,7 +252,7 @@ impl<W: Write> Extraction<W> {
 /// `trusted.*` and `user.overlay.*` are dropped: they are how overlayfs marks its own directories, and an
 /// archive could use them to point into other layers or hide files. Of `security.*` only file capabilities
 /// are kept; the labels of security modules mean something on one host only.
-fn kept(member: &Member) -> Vec<(String, Vec<u8>)> {
+pub(crate) fn kept(member: &Member) -> Vec<(String, Vec<u8>)> {
     let keep = |(name, value): &(Vec<u8>, Vec<u8>)| {
         let name = String::from_utf8(name.clone()).ok()?;
         let dropped = name.starts_with("trusted.")
@@ -264,7 +264,7 @@ fn kept(member: &Member) -> Vec<(String, Vec<u8>)> {
 }
 
 /// A user or group id. (u32)-1 means "leave it" to chown(2), so it is no id either.
-fn owner(number: u64) -> io::Result<u32> {
+pub(crate) fn owner(number: u64) -> io::Result<u32> {
     match u32::try_from(number) {
         Ok(id) if id != u32::MAX => Ok(id),
         _ => Err(invalid(format!("{number} is not a user or group id"))),
@@ -273,7 +273,7 @@ fn owner(number: u64) -> io::Result<u32> {
 
 /// A modification time. One before 1970, or after what file systems can hold (34 bits of seconds in ext4),
 /// becomes 1970, as in Docker.
-fn time((seconds, nanoseconds): (i64, u32)) -> TimeSpec {
+pub(crate) fn time((seconds, nanoseconds): (i64, u32)) -> TimeSpec {
     if (0..1 << 33).contains(&seconds) {
         TimeSpec::new(seconds, nanoseconds.into())
     } else {
@@ -281,7 +281,7 @@ fn time((seconds, nanoseconds): (i64, u32)) -> TimeSpec {
     }
 }
 
-fn invalid(message: impl Into<String>) -> io::Error {
+pub(crate) fn invalid(message: impl Into<String>) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, message.into())
 }
 

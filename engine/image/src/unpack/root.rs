@@ -89,6 +89,21 @@ impl Root {
         }
     }
 
+    /// Finds the place of something that is there: makes no directories, and follows links below the root.
+    pub(crate) fn existing_place<'a>(&self, path: &'a Path) -> io::Result<Place<'a>> {
+        let name = path
+            .file_name()
+            .ok_or_else(|| io::Error::from(Errno::EINVAL))?;
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let parent = paths::open_in_root(self.directory.as_fd(), folder, flags, Mode::empty())?;
+        Ok(Place {
+            parent,
+            name,
+            direct: false,
+        })
+    }
+
     /// Opens an existing directory, refusing every link on the way.
     fn open_directory(&self, path: &Path) -> io::Result<OwnedFd> {
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY;
@@ -99,8 +114,9 @@ impl Root {
     /// whether no link was met as well.
     ///
     /// The links are read here instead of by the kernel, because `mkdir` does not follow them. That is safe
-    /// though it looks like the classic mistake: the path collected so far never has a link in it, each step
-    /// is opened from the root with links forbidden, and nobody else changes the tree meanwhile.
+    /// though it looks like the classic mistake: the path collected so far never has a link in it, and each
+    /// step is opened from the root with links forbidden, so whoever changes the tree meanwhile can only
+    /// make it fail or end at another place below the root.
     fn make_directories(&self, path: &Path) -> io::Result<(OwnedFd, bool)> {
         let mut ahead: Vec<OsString> = parts(path);
         let mut walked = PathBuf::new();
@@ -113,11 +129,11 @@ impl Root {
                 continue;
             }
             match mkdirat(&current, part.as_os_str(), IMPLIED_MODE) {
-                Ok(()) => fchmodat(
-                    &current,
-                    part.as_os_str(),
+                // Whatever the umask is. By descriptor: in a tree that others change, the name may be a
+                // link by now.
+                Ok(()) => fchmod(
+                    open_new_directory(&current, part.as_os_str())?,
                     IMPLIED_MODE,
-                    FchmodatFlags::FollowSymlink,
                 )?,
                 Err(Errno::EEXIST) => {}
                 Err(error) => return Err(error.into()),
@@ -146,6 +162,12 @@ impl Root {
     }
 }
 
+/// Opens a directory by its own name, never through a link.
+fn open_new_directory(parent: &OwnedFd, name: &OsStr) -> io::Result<OwnedFd> {
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    Ok(openat(parent, name, flags, Mode::empty())?)
+}
+
 /// The names and `..` of a path, the last one first: a stack of what is still to walk.
 fn parts(path: &Path) -> Vec<OsString> {
     let part = |component: Component<'_>| match component {
@@ -160,13 +182,13 @@ fn is(error: &io::Error, errno: Errno) -> bool {
     error.raw_os_error() == Some(errno as i32)
 }
 
-fn kind_of(status: &FileStat) -> SFlag {
+pub(crate) fn kind_of(status: &FileStat) -> SFlag {
     SFlag::from_bits_truncate(status.st_mode) & SFlag::S_IFMT
 }
 
 impl Place<'_> {
     /// The file that is there now, if any.
-    fn status(&self) -> io::Result<Option<FileStat>> {
+    pub(crate) fn status(&self) -> io::Result<Option<FileStat>> {
         match fstatat(&self.parent, self.name, AtFlags::AT_SYMLINK_NOFOLLOW) {
             Ok(status) => Ok(Some(status)),
             Err(Errno::ENOENT) => Ok(None),
@@ -191,8 +213,7 @@ impl Place<'_> {
             Ok(()) | Err(Errno::EEXIST) => {}
             Err(error) => return Err(error.into()),
         }
-        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-        Ok(openat(&self.parent, self.name, flags, Mode::empty())?)
+        open_new_directory(&self.parent, self.name)
     }
 
     /// Makes an empty regular file and opens it for writing.
@@ -246,12 +267,13 @@ impl Place<'_> {
         if (status.st_uid, status.st_gid) != (attributes.uid, attributes.gid) {
             self.set_owner(attributes)?;
         }
-        fchmodat(
-            &self.parent,
-            self.name,
-            attributes.mode,
-            FchmodatFlags::FollowSymlink,
-        )?;
+        if kind_of(&status) == SFlag::S_IFREG {
+            let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+            let file = openat(&self.parent, self.name, flags, Mode::empty())?;
+            fchmod(file, attributes.mode)?;
+        } else {
+            self.set_mode_of_node(attributes)?;
+        }
         self.set_time(attributes)
     }
 
@@ -266,14 +288,23 @@ impl Place<'_> {
         self.make_room()?;
         mknodat(&self.parent, self.name, kind, attributes.mode, device)?;
         self.set_owner(attributes)?;
-        // A node, and nobody can have replaced it by a link.
-        fchmodat(
-            &self.parent,
-            self.name,
-            attributes.mode,
-            FchmodatFlags::FollowSymlink,
-        )?;
+        self.set_mode_of_node(attributes)?;
         self.set_time(attributes)
+    }
+
+    /// The mode of a device node or FIFO. There is no descriptor to set it by, and a name may be a link a
+    /// moment later, so it is only set where the umask kept mknod(2) from doing so: in the sandboxes, where
+    /// others may change the tree, there is no umask.
+    fn set_mode_of_node(&self, attributes: &Attributes) -> io::Result<()> {
+        match self.status()? {
+            Some(status) if status.st_mode & 0o7777 != attributes.mode.bits() => Ok(fchmodat(
+                &self.parent,
+                self.name,
+                attributes.mode,
+                FchmodatFlags::FollowSymlink,
+            )?),
+            _ => Ok(()),
+        }
     }
 
     fn set_owner(&self, attributes: &Attributes) -> io::Result<()> {
