@@ -8,11 +8,13 @@
 //! * [`query`], [`filters`], [`request`]: the forms that Docker accepts, with its errors.
 //! * [`pattern`]: the shell patterns of filters.
 //! * [`framing`]: the eight-byte header of multiplexed streams.
+//! * [`base64`]: JSON documents in headers.
 //! * [`time`]: RFC 3339 and the durations that people read.
 //!
 //! Source: Docker's own description of its API (Swagger 2, version 1.51) and a Docker 28.5 asked over its
 //! socket; where the two differ, the socket was believed.
 
+pub mod base64;
 pub mod error;
 pub mod filters;
 pub mod framing;

@@ -20,4 +20,5 @@ pub mod http;
 mod service;
 pub mod settings;
 
+pub use containers::copier::copier_main;
 pub use service::main;

@@ -19,6 +19,7 @@ fn main() -> ExitCode {
     {
         Some("daemon") => drydock_daemon::main(arguments),
         Some("spawner") => drydock_shim::spawner_main(),
+        Some("copier") => drydock_daemon::copier_main(),
         Some("unpack") => drydock_image::unpack_main(arguments),
         _ => drydock_cli::main(std::env::args_os()),
     }

@@ -10,9 +10,11 @@
 //! | [`exit`], [`policy`] | what happens when PID 1 ends |
 //! | [`reconcile`] | what the daemon does with the records it finds at its start |
 
+pub mod archive;
 pub mod attach;
 pub mod changes;
 pub mod container;
+pub mod copier;
 pub mod create;
 pub mod devices;
 pub mod exec;

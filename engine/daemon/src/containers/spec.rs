@@ -105,7 +105,11 @@ fn mount_target(mount: &Mount) -> &Path {
     }
 }
 
-fn open_mounts(wanted: &[Wanted]) -> Result<(Vec<Mount>, Vec<OwnedFd>), Error> {
+/// Opens the sources of binds, in order, and gives every mount the form in which a shim gets it.
+///
+/// # Errors
+/// Docker's statuses and texts.
+pub fn open_mounts(wanted: &[Wanted]) -> Result<(Vec<Mount>, Vec<OwnedFd>), Error> {
     let mut mounts = Vec::new();
     let mut descriptors = Vec::new();
     for one in wanted {

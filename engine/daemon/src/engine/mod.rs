@@ -93,6 +93,18 @@ impl Engine {
         }
     }
 
+    /// A copy of this program in memory that nobody can change (the spawner's), for a process that enters a
+    /// container.
+    ///
+    /// # Errors
+    /// When the spawner is gone.
+    pub fn sealed_program(&self) -> io::Result<PathBuf> {
+        match &*lock(&self.spawner) {
+            Some(spawner) => Ok(PathBuf::from(format!("/proc/{}/exe", spawner.pid()))),
+            None => Err(io::Error::other("the daemon is ending")),
+        }
+    }
+
     /// Ends the spawner and waits for it, so that nothing of the daemon outlives it but the shims.
     pub fn end_spawner(&self) {
         drop(lock(&self.spawner).take());

@@ -1,7 +1,7 @@
 //! What a handler gives back: a response, or the wish to take the connection over.
 
-use std::convert::Infallible;
 use std::future::Future;
+use std::io;
 use std::os::fd::OwnedFd;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -21,22 +21,28 @@ pub enum Body {
     Whole(Option<Bytes>),
     /// Pieces, sent as chunks at once; the end of the channel is the end of the body.
     Stream(mpsc::Receiver<Bytes>),
+    /// Pieces that end with an error where something went wrong in the middle: the connection is closed then,
+    /// and the client sees that the body is not whole.
+    Archive(mpsc::Receiver<io::Result<Bytes>>),
 }
 
 impl hyper::body::Body for Body {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = io::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
         match &mut *self {
             Body::Empty => Poll::Ready(None),
             Body::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
             Body::Stream(pieces) => pieces
                 .poll_recv(context)
                 .map(|piece| piece.map(|bytes| Ok(Frame::data(bytes)))),
+            Body::Archive(pieces) => pieces
+                .poll_recv(context)
+                .map(|piece| piece.map(|piece| piece.map(Frame::data))),
         }
     }
 
@@ -48,7 +54,7 @@ impl hyper::body::Body for Body {
         match self {
             Body::Empty | Body::Whole(None) => SizeHint::with_exact(0),
             Body::Whole(Some(bytes)) => SizeHint::with_exact(bytes.len() as u64),
-            Body::Stream(_) => SizeHint::new(),
+            Body::Stream(_) | Body::Archive(_) => SizeHint::new(),
         }
     }
 }
@@ -109,6 +115,18 @@ impl Answer {
             StatusCode::OK,
             content_type,
             Body::Stream(pieces),
+        ))
+    }
+
+    /// 200 with an archive that may break off.
+    pub fn archive(
+        content_type: &'static str,
+        pieces: mpsc::Receiver<io::Result<Bytes>>,
+    ) -> Answer {
+        Answer::Response(with_type(
+            StatusCode::OK,
+            content_type,
+            Body::Archive(pieces),
         ))
     }
 
