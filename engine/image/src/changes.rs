@@ -4,55 +4,22 @@
 //! Docker 28 runs its whole Dockerfile parser over them, without build arguments; the texts of errors are
 //! those of a running one.
 
-use std::collections::BTreeMap;
-
-use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+use crate::config::{Config, Empty};
 use crate::dockerfile_words::{expand, split, words};
 use crate::error::Error;
 
-/// What the instructions have set, in the spelling of the OCI image specification.
-#[derive(Default, Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Config {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cmd: Option<Vec<String>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    entrypoint: Option<Vec<String>>,
-    /// `NAME=value`, each name once.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    env: Vec<String>,
-    /// Ports as `80/tcp`; the values are always empty.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    exposed_ports: BTreeMap<String, Empty>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    healthcheck: Option<Map<String, Value>>,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    labels: BTreeMap<String, String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    on_build: Vec<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    stop_signal: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    user: Option<String>,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    volumes: BTreeMap<String, Empty>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    working_dir: Option<String>,
-}
-
-/// The empty object that the specification has where a set is meant.
-#[derive(Serialize)]
-struct Empty {}
-
-/// Applies instructions like `CMD ["sh"]`, `ENV A=b` or `EXPOSE 80`, in order, to an empty config, and
-/// returns the `config` object.
+/// Applies instructions like `CMD ["sh"]`, `ENV A=b` or `EXPOSE 80`, in order, to a `config` object, empty for
+/// an import, and returns the changed one.
 ///
 /// Allowed are CMD, ENTRYPOINT, ENV, EXPOSE, HEALTHCHECK, LABEL, ONBUILD, STOPSIGNAL, USER, VOLUME and
 /// WORKDIR. A text may hold several, one on a line. Errors are of status 400, as Docker's.
-pub fn config_from_changes(changes: &[String]) -> Result<Map<String, Value>, Error> {
-    let mut config = Config::default();
+pub fn config_from_changes(
+    base: Map<String, Value>,
+    changes: &[String],
+) -> Result<Map<String, Value>, Error> {
+    let mut config = Config::read(&base)?;
     for text in changes {
         let lines = text.lines().map(str::trim);
         let mut lines = lines
@@ -63,10 +30,7 @@ pub fn config_from_changes(changes: &[String]) -> Result<Map<String, Value>, Err
         }
         lines.try_for_each(|line| apply(&mut config, line))?;
     }
-    match serde_json::to_value(config) {
-        Ok(Value::Object(config)) => Ok(config),
-        other => Err(Error::System(format!("encode the config: {other:?}"))),
-    }
+    config.write(base)
 }
 
 fn invalid(text: impl Into<String>) -> Error {
@@ -78,8 +42,8 @@ fn apply(config: &mut Config, line: &str) -> Result<(), Error> {
     let rest = rest.trim();
     let env = config.env.clone();
     match word.to_ascii_uppercase().as_str() {
-        "CMD" => config.cmd = command(rest)?,
-        "ENTRYPOINT" => config.entrypoint = command(rest)?,
+        "CMD" => config.set_command(command(rest)?),
+        "ENTRYPOINT" => config.set_entrypoint(command(rest)?),
         "ENV" => pairs(&env, "ENV", rest)?
             .iter()
             .for_each(|(name, value)| config.set_variable(name, value)),
@@ -113,18 +77,6 @@ fn apply(config: &mut Config, line: &str) -> Result<(), Error> {
         _ => return Err(invalid(format!("{word} is not a valid change command"))),
     }
     Ok(())
-}
-
-impl Config {
-    /// Sets a variable in the environment, in its old place if it is set.
-    fn set_variable(&mut self, name: &str, value: &str) {
-        let entry = format!("{name}={value}");
-        let prefix = &entry[..=name.len()];
-        match self.env.iter().position(|old| old.starts_with(prefix)) {
-            Some(position) => self.env[position] = entry,
-            None => self.env.push(entry),
-        }
-    }
 }
 
 fn volumes(env: &[String], text: &str) -> Result<Vec<String>, Error> {
@@ -372,7 +324,7 @@ mod tests {
 
     fn config(changes: &[&str]) -> Result<Value, String> {
         let changes: Vec<String> = changes.iter().map(|&change| change.to_owned()).collect();
-        config_from_changes(&changes)
+        config_from_changes(Map::new(), &changes)
             .map(Value::Object)
             .map_err(|error| {
                 assert_eq!(error.status(), 400);

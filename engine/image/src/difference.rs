@@ -201,7 +201,7 @@ fn look(layer: &OwnedFd, path: &Path) -> io::Result<Look> {
 }
 
 /// None for what is not there any more, or is a symbolic link by now.
-fn open(root: &OwnedFd, path: &Path, flags: OFlag) -> io::Result<Option<OwnedFd>> {
+pub(crate) fn open(root: &OwnedFd, path: &Path, flags: OFlag) -> io::Result<Option<OwnedFd>> {
     match paths::open_without_links(root.as_fd(), path, flags, Mode::empty()) {
         Ok(opened) => Ok(Some(opened)),
         Err(error) if is_gone(&error) => Ok(None),
@@ -209,7 +209,7 @@ fn open(root: &OwnedFd, path: &Path, flags: OFlag) -> io::Result<Option<OwnedFd>
     }
 }
 
-fn status(directory: &OwnedFd, name: &OsStr) -> io::Result<Option<Stat>> {
+pub(crate) fn status(directory: &OwnedFd, name: &OsStr) -> io::Result<Option<Stat>> {
     match rustix::fs::statat(directory, name, rustix::fs::AtFlags::SYMLINK_NOFOLLOW) {
         Ok(status) => Ok(Some(status)),
         Err(errno) if is_gone(&errno.into()) => Ok(None),
@@ -242,11 +242,11 @@ fn is_directory(status: &Stat) -> bool {
     FileType::from_raw_mode(status.st_mode) == FileType::Directory
 }
 
-fn is_whiteout(status: &Stat) -> bool {
+pub(crate) fn is_whiteout(status: &Stat) -> bool {
     FileType::from_raw_mode(status.st_mode) == FileType::CharacterDevice && status.st_rdev == 0
 }
 
-fn is_opaque(directory: &OwnedFd) -> bool {
+pub(crate) fn is_opaque(directory: &OwnedFd) -> bool {
     let mut value = [0; 2];
     let read = rustix::fs::fgetxattr(directory, "trusted.overlay.opaque", &mut value[..]);
     read.is_ok_and(|length| &value[..length] == b"y")

@@ -27,6 +27,8 @@ pub struct Image {
     pub repo_digests: Vec<String>,
     /// Bytes of all its layers, unpacked. Layers that other images share are counted as well.
     pub size: u64,
+    /// The same for each layer, the lowest first.
+    pub layer_sizes: Vec<u64>,
     /// The digest of each layer's uncompressed archive, the lowest first (`rootfs.diff_ids`).
     pub diff_ids: Vec<Digest>,
     /// The name of each layer in the store, which depends on the layers below it; the lowest first.
@@ -45,8 +47,9 @@ pub struct Image {
     pub comment: String,
     /// The version of the engine that made it; often empty.
     pub docker_version: String,
-    /// The image it was built on, if the config says so; empty for loaded and imported images.
-    pub parent: String,
+    /// The image it was made from, as long as that is here too; none for imported images, and for loaded ones
+    /// unless the archive brought both.
+    pub parent: Option<Digest>,
     /// When it was last tagged here, in Unix nanoseconds. None if it only got its names from an archive.
     pub last_tagged: Option<u64>,
 }
@@ -61,8 +64,13 @@ struct Document {
     author: Option<String>,
     comment: Option<String>,
     docker_version: Option<String>,
-    parent: Option<String>,
+    history: Option<Vec<Step>>,
     rootfs: Option<RootFs>,
+}
+
+#[derive(Deserialize)]
+struct Step {
+    comment: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -72,7 +80,7 @@ struct RootFs {
 }
 
 impl Image {
-    /// Reads a config document. Names, size and tagging time are still empty.
+    /// Reads a config document. Names, parent, sizes and tagging time are still empty.
     pub(crate) fn parse(document: &[u8]) -> Result<Image, Error> {
         let invalid =
             |error: serde_json::Error| Error::System(format!("invalid image JSON: {error}"));
@@ -82,12 +90,20 @@ impl Image {
             return Err(Error::System("invalid image JSON, no RootFS key".into()));
         };
         let diff_ids = diff_ids(&rootfs.diff_ids.unwrap_or_default())?;
+        // The message of a commit stands in the history only.
+        let last_step = parsed.history.unwrap_or_default().pop();
+        let of_last_step = last_step.and_then(|step| step.comment).unwrap_or_default();
+        let comment = match parsed.comment {
+            Some(comment) if !comment.is_empty() => comment,
+            _ => of_last_step,
+        };
         Ok(Image {
             id: Digest::of(document),
             config,
             repo_tags: Vec::new(),
             repo_digests: Vec::new(),
             size: 0,
+            layer_sizes: Vec::new(),
             chain_ids: chain_ids(&diff_ids),
             diff_ids,
             created: parsed.created,
@@ -95,9 +111,9 @@ impl Image {
             os: parsed.os.unwrap_or_default(),
             variant: parsed.variant.filter(|variant| !variant.is_empty()),
             author: parsed.author.unwrap_or_default(),
-            comment: parsed.comment.unwrap_or_default(),
+            comment,
             docker_version: parsed.docker_version.unwrap_or_default(),
-            parent: parsed.parent.unwrap_or_default(),
+            parent: None,
             last_tagged: None,
         })
     }

@@ -21,7 +21,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -212,24 +212,50 @@ impl Layers {
 
     /// Makes the archive of a layer again and compares its digest with the diffID. That reads every file.
     pub(crate) fn verify(&self, chain_id: &Digest) -> Result<(), Error> {
-        let checked = self.rebuild(chain_id);
+        let checked = self.write_archive(chain_id, &mut io::sink());
         if checked.is_err() {
             lock(&self.damaged).insert(*chain_id);
         }
         checked
     }
 
-    fn rebuild(&self, chain_id: &Digest) -> Result<(), Error> {
+    /// The length of a layer's archive, in bytes.
+    pub(crate) fn archive_length(&self, chain_id: &Digest) -> Result<u64, Error> {
+        let path = self.path(chain_id).join(ARCHIVE);
+        let file = File::open(&path).context("open", &path)?;
+        let mut length = 0u64;
+        skeleton::read(file, |record| {
+            length = length.saturating_add(match record {
+                skeleton::Record::Raw(bytes) => bytes.len() as u64,
+                skeleton::Record::File { size, .. } => size,
+                skeleton::Record::Opaque(_) | skeleton::Record::End { .. } => 0,
+            });
+            Ok(())
+        })
+        .context("read", &path)?;
+        Ok(length)
+    }
+
+    /// Writes a layer's archive, made again, and says if it is not the one that its diffID names.
+    pub(crate) fn write_archive(
+        &self,
+        chain_id: &Digest,
+        output: &mut dyn Write,
+    ) -> Result<(), Error> {
         let record = self.record(chain_id)?;
         let (files, archive) = (self.files(chain_id), self.path(chain_id).join(ARCHIVE));
         let root = File::open(&files).context("open", &files)?;
         let skeleton = File::open(&archive).context("open", &archive)?;
-        let mut hash = Hashing::new(io::sink());
+        let mut hash = Hashing::new(output);
         let rebuilt = skeleton::rebuild(skeleton, &root, &mut hash);
         let (digest, _, _) = hash.finish();
         match rebuilt {
             Ok(()) if digest == record.diff_id => Ok(()),
             Ok(()) => Err(Error::damaged("layer", chain_id)),
+            // Nobody takes the archive any more.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                Err(Error::System(format!("write layer {chain_id}: {error}")))
+            }
             Err(error) => Err(Error::System(format!(
                 "layer {chain_id} is damaged in the store: {error}"
             ))),

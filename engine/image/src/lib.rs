@@ -18,9 +18,11 @@
 //! | [`digest`] | the names of things, and hashing while reading |
 //! | `store`, `repositories`, `blob`, [`layer`], `durable` | what lies where, and why a power cut loses nothing |
 //! | [`image`] | the config document |
-//! | `tags` | `tag` and `rmi` |
-//! | `load`, `oci_layout`, `import`, `changes`, `spool` | archives in |
-//! | `tape`, `compression` | tar, gzip, zstd, xz |
+//! | `tags`, `removal` | `tag` and `rmi` |
+//! | `load`, `oci_layout`, `import`, `config`, `changes`, `spool` | archives in |
+//! | `commit`, `pack` | a container's changes as an image |
+//! | `save` | archives out |
+//! | `tape`, `tape_writer`, `compression` | tar, gzip, zstd, xz |
 //! | `unpack`, `sandbox` | hostile archives and three walls against them |
 //! | [`difference`], [`tree`] | a container's files: what it changed, and copies in and out |
 //!
@@ -42,7 +44,9 @@
 
 mod blob;
 mod changes;
+mod commit;
 mod compression;
+mod config;
 pub mod difference;
 pub mod digest;
 mod dockerfile_words;
@@ -53,25 +57,31 @@ mod import;
 pub mod layer;
 mod load;
 mod oci_layout;
+mod pack;
 pub mod reference;
+mod removal;
 mod repositories;
 mod sandbox;
+mod save;
 mod spool;
 mod store;
 mod tags;
 mod tape;
+mod tape_writer;
 mod time;
 pub mod tree;
 mod unpack;
 
 pub use changes::config_from_changes;
+pub use commit::{CommitOptions, PackedLayer};
 pub use digest::Digest;
 pub use error::Error;
 pub use image::Image;
 pub use import::ImportOptions;
 pub use load::{LoadEvent, Loaded};
 pub use reference::{AnyReference, Reference};
+pub use removal::{InUse, RemoveOptions, Removed};
+pub use save::Saving;
 pub use store::{Problem, Store};
-pub use tags::{InUse, Removed};
 pub use unpack::Unpacker;
 pub use unpack::child::unpack_main;

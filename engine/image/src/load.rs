@@ -60,6 +60,8 @@ pub(crate) struct Entry {
     pub(crate) config: String,
     pub(crate) references: Vec<Reference>,
     pub(crate) layers: Vec<String>,
+    /// The id of the image it was made from, where the archive has that too.
+    pub(crate) parent: Option<Digest>,
 }
 
 /// `manifest.json`. Docker writes `null` for no tags and no layers.
@@ -69,6 +71,7 @@ struct Item {
     config: String,
     repo_tags: Option<Vec<String>>,
     layers: Option<Vec<String>>,
+    parent: Option<String>,
 }
 
 /// What archives of before Docker 1.10 have in place of `manifest.json`.
@@ -93,7 +96,11 @@ impl Store {
             self.stage_image(&spool, entry, &mut loading, progress)?;
         }
         let messages = self.change(Some(&loading.staged), |names| {
-            Ok(announce(names, &loading.loaded))
+            let messages = announce(names, &loading.loaded);
+            for (child, parent) in parents(&loading.families) {
+                names.images.entry(child).or_default().parent = Some(parent);
+            }
+            Ok(messages)
         })?;
         for message in messages {
             progress(LoadEvent::Message(message));
@@ -147,8 +154,10 @@ impl Store {
             .staged
             .blobs
             .push(self.blobs.stage(&self.workshop, &document)?);
+        let id = image.id;
+        loading.families.push((entry.parent, image));
         loading.loaded.push(Loaded {
-            id: image.id,
+            id,
             references: entry.references,
         });
         Ok(())
@@ -162,8 +171,19 @@ impl Store {
         chain_id: impl FnOnce(Digest) -> Digest,
         expected: Option<(usize, Digest)>,
     ) -> Result<(StagedLayer, Digest), Error> {
+        let mut archive = decompress(archive).map_err(|error| Error::System(error.to_string()))?;
+        self.stage_archive(&mut archive, chain_id, expected)
+    }
+
+    /// As [`Store::stage_layer`], of an archive that is not compressed, whatever it begins with: the first
+    /// bytes of one that was packed here are a file name of a container's choice.
+    pub(crate) fn stage_archive(
+        &self,
+        archive: &mut dyn Read,
+        chain_id: impl FnOnce(Digest) -> Digest,
+        expected: Option<(usize, Digest)>,
+    ) -> Result<(StagedLayer, Digest), Error> {
         let folder = self.workshop.folder()?;
-        let archive = decompress(archive).map_err(|error| Error::System(error.to_string()))?;
         let mut archive = Hashing::new(archive);
         let size = unpack::run(&self.unpacker, &mut archive, folder.path())?;
         let (diff_id, _, _) = archive.finish();
@@ -184,7 +204,26 @@ struct Loading {
     staged: Staged,
     new_layers: Vec<Digest>,
     loaded: Vec<Loaded>,
+    /// Each image with the parent that the archive says it has.
+    families: Vec<(Option<Digest>, Image)>,
     pins: Vec<Pin>,
+}
+
+/// Which image was made from which, by (child, parent). What the archive says is taken only where it can be:
+/// the parent is in it too, with a shorter history and no other layers. So nobody is his own ancestor.
+fn parents(families: &[(Option<Digest>, Image)]) -> Vec<(Digest, Digest)> {
+    let steps = |image: &Image| {
+        let history = image.config.get("history").and_then(|list| list.as_array());
+        history.map_or(0, Vec::len)
+    };
+    let can_be = |parent: &Image, child: &Image| {
+        steps(parent) < steps(child) && child.diff_ids.starts_with(&parent.diff_ids)
+    };
+    let link = |(said, child): &(Option<Digest>, Image)| {
+        let (_, parent) = families.iter().find(|(_, image)| Some(image.id) == *said)?;
+        can_be(parent, child).then_some((child.id, parent.id))
+    };
+    families.iter().filter_map(link).collect()
 }
 
 /// Enters the loaded images and their names, and says so.
@@ -264,6 +303,7 @@ impl Item {
             config: self.config,
             references,
             layers: self.layers.unwrap_or_default(),
+            parent: self.parent.and_then(|id| id.parse().ok()),
         })
     }
 }

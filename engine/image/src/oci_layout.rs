@@ -103,6 +103,7 @@ fn image(spool: &Spool, descriptor: &Descriptor, depth: usize) -> Result<Entry, 
                 config: blob(&self::digest(&config)?),
                 references: Vec::new(),
                 layers,
+                parent: None,
             })
         }
         _ => Err(invalid(&format!(

@@ -37,6 +37,9 @@ pub(crate) struct Entry {
     /// Removed by the user while a container used it. Its layers are kept until the container is gone.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) removed: bool,
+    /// The image it was made from here (`commit`). That one is not removed as long as this one is there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) parent: Option<Digest>,
 }
 
 /// The form on disk.
@@ -55,6 +58,19 @@ impl Repositories {
             .filter(|(_, image)| *image == id)
             .map(|(name, _)| name.clone())
             .collect()
+    }
+
+    /// Whether an image was made from this one.
+    pub(crate) fn has_children(&self, id: &Digest) -> bool {
+        let is_child = |entry: &Entry| !entry.removed && entry.parent.as_ref() == Some(id);
+        self.images.values().any(is_child)
+    }
+
+    /// The image that this one was made from, as long as it is there.
+    pub(crate) fn parent_of(&self, id: &Digest) -> Option<Digest> {
+        let parent = self.images.get(id)?.parent?;
+        let entry = self.images.get(&parent)?;
+        (!entry.removed).then_some(parent)
     }
 
     /// Reads the file; None if there is none.
@@ -127,6 +143,7 @@ mod tests {
             Entry {
                 last_tagged: Some(7),
                 removed: false,
+                parent: Some(Digest::of(b"parent")),
             },
         );
         repositories

@@ -306,6 +306,7 @@ impl Store {
                     };
                     (image.repo_tags, image.repo_digests) = (familiar(false), familiar(true));
                     image.last_tagged = entry.last_tagged;
+                    image.parent = catalogue.repositories.parent_of(id);
                     catalogue.images.insert(*id, Arc::new(image));
                 }
                 Err(error) => catalogue.problems.push(Problem {
@@ -321,7 +322,9 @@ impl Store {
     fn read_image(&self, id: &Digest) -> Result<Image, Error> {
         let mut image = Image::parse(&self.blobs.read(id)?)?;
         for chain_id in &image.chain_ids {
-            image.size += self.layers.record(chain_id)?.size;
+            let size = self.layers.record(chain_id)?.size;
+            image.size += size;
+            image.layer_sizes.push(size);
         }
         Ok(image)
     }
@@ -418,7 +421,7 @@ impl Catalogue {
     }
 
     /// The one image whose id begins like this; None if there is none or more than one.
-    fn by_prefix(&self, prefix: &str) -> Option<&Arc<Image>> {
+    pub(crate) fn by_prefix(&self, prefix: &str) -> Option<&Arc<Image>> {
         let mut matching = self.visible().filter(|(id, _)| is_id_prefix(id, prefix));
         match (matching.next(), matching.next()) {
             (Some((_, image)), None) => Some(image),

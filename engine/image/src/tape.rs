@@ -14,7 +14,7 @@
 use std::io::{self, Read};
 
 /// The size of a block.
-const BLOCK: usize = 512;
+pub(crate) const BLOCK: usize = 512;
 
 /// The most bytes of one long name or one member's PAX records; Go's reader has the same limit.
 const EXTENSION_BYTES_MAX: u64 = 1 << 20;

@@ -7,7 +7,7 @@ mod support;
 use std::fs;
 use std::process::ExitCode;
 
-use drydock_image::{Digest, InUse, LoadEvent, Reference, Removed, Unpacker};
+use drydock_image::{Digest, InUse, LoadEvent, Reference, RemoveOptions, Removed, Unpacker};
 use libtest_mimic::Trial;
 use support::*;
 
@@ -124,22 +124,31 @@ fn removing() {
     // One of two names, then the last one.
     world.store().tag(&id, &reference("other:x")).unwrap();
     assert_eq!(
-        world.store().remove("app:1", false, &nobody).unwrap(),
+        world
+            .store()
+            .remove("app:1", RemoveOptions::default(), &nobody)
+            .unwrap(),
         [untagged("app:1")]
     );
-    let gone = world.store().remove("other:x", false, &nobody).unwrap();
+    let gone = world
+        .store()
+        .remove("other:x", RemoveOptions::default(), &nobody)
+        .unwrap();
     assert_eq!(gone, [&[untagged("other:x")][..], &all].concat());
     world.check();
 
     // By id: two names need force.
     world.load(&archive).unwrap();
     world.store().tag(&id, &reference("other:x")).unwrap();
-    let error = world.store().remove(&short, false, &nobody).unwrap_err();
+    let error = world
+        .store()
+        .remove(&short, RemoveOptions::default(), &nobody)
+        .unwrap_err();
     let text = format!(
         "conflict: unable to delete {short} (must be forced) - image is referenced in multiple repositories"
     );
     assert_eq!((error.status(), error.to_string()), (409, text));
-    let gone = world.store().remove(&short, true, &nobody).unwrap();
+    let gone = world.store().remove(&short, FORCE, &nobody).unwrap();
     assert_eq!(
         gone,
         [&[untagged("app:1"), untagged("other:x")][..], &all].concat()
@@ -148,7 +157,7 @@ fn removing() {
     assert_eq!(
         world
             .store()
-            .remove("app:1", true, &nobody)
+            .remove("app:1", FORCE, &nobody)
             .unwrap_err()
             .to_string(),
         "No such image: app:1"
@@ -163,7 +172,14 @@ fn removing_what_is_used() {
     let refused = |world: &World, name: &str, force: bool, running: bool, text: String| {
         let error = world
             .store()
-            .remove(name, force, &used(running))
+            .remove(
+                name,
+                RemoveOptions {
+                    force,
+                    ..RemoveOptions::default()
+                },
+                &used(running),
+            )
             .unwrap_err();
         assert_eq!((error.status(), error.to_string()), (409, text));
     };
@@ -185,12 +201,15 @@ fn removing_what_is_used() {
     world.store().tag(&id, &reference("app:2")).unwrap();
     refused(&world, &short, false, true, running.clone());
     assert_eq!(
-        world.store().remove("app:2", false, &used(true)).unwrap(),
+        world
+            .store()
+            .remove("app:2", RemoveOptions::default(), &used(true))
+            .unwrap(),
         [untagged("app:2")]
     );
     // With force the last name goes, and the image stays.
     assert_eq!(
-        world.store().remove("app", true, &used(true)).unwrap(),
+        world.store().remove("app", FORCE, &used(true)).unwrap(),
         [untagged("app:latest")]
     );
     assert_eq!(world.store().list().len(), 1);
@@ -198,7 +217,7 @@ fn removing_what_is_used() {
 
     // With force and a stopped container the image goes from all lists, but not from under the container.
     world.store().tag(&id, &reference("app")).unwrap();
-    let gone = world.store().remove("app", true, &used(false)).unwrap();
+    let gone = world.store().remove("app", FORCE, &used(false)).unwrap();
     assert_eq!(gone, [untagged("app:latest"), Removed::Deleted(id)]);
     assert!(world.store().list().is_empty());
     assert_eq!(world.store().resolve(&short).unwrap_err().status(), 404);
@@ -212,7 +231,7 @@ fn removing_what_is_used() {
     // Loaded again it is back as if nothing had been.
     world.load(&archive).unwrap();
     assert_eq!(world.store().list().len(), 1);
-    world.store().remove("app", true, &used(false)).unwrap();
+    world.store().remove("app", FORCE, &used(false)).unwrap();
     world.store().release(&nobody).unwrap();
     assert!(world.store().get(&id).is_none());
     world.check();
@@ -229,7 +248,10 @@ fn shared_layers() {
     world.load(&image("two:1", &[&base, &two])).unwrap();
     assert_eq!(names(&world.root().join("layers")).len(), 3);
     let chain = world.store().get(&first).unwrap().chain_ids.clone();
-    let gone = world.store().remove("one:1", false, &nobody).unwrap();
+    let gone = world
+        .store()
+        .remove("one:1", RemoveOptions::default(), &nobody)
+        .unwrap();
     assert_eq!(
         gone,
         [
@@ -292,7 +314,12 @@ fn a_load_holds_the_layers_it_found() {
         .load(&mut &archive[..], &mut |event| {
             // The base has been looked up when the top is being unpacked.
             if matches!(event, LoadEvent::Layer { .. }) && removed.is_none() {
-                removed = Some(world.store().remove("one:1", false, &nobody).unwrap());
+                removed = Some(
+                    world
+                        .store()
+                        .remove("one:1", RemoveOptions::default(), &nobody)
+                        .unwrap(),
+                );
             }
         })
         .unwrap();

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
 
-use drydock_image::{Digest, Store, Unpacker};
+use drydock_image::{Digest, RemoveOptions, Store, Unpacker};
 use libtest_mimic::Trial;
 use support::*;
 
@@ -125,7 +125,9 @@ fn acknowledged_is_kept() {
         .unwrap();
     store.tag(&id, &"two:1".parse().unwrap()).unwrap();
     check(&disk.cut(folder.path(), "imported"), &["one:1", "two:1"]);
-    store.remove("one:1", false, &|_: &Digest| None).unwrap();
+    store
+        .remove("one:1", RemoveOptions::default(), &|_: &Digest| None)
+        .unwrap();
     check(&disk.cut(folder.path(), "removed"), &["two:1"]);
 }
 
@@ -141,7 +143,11 @@ fn work(root: &Path) -> ExitCode {
         println!("{}:1", tag(round));
         if let Some(last) = round.checked_sub(1) {
             store
-                .remove(&format!("{}:1", tag(last)), false, &|_: &Digest| None)
+                .remove(
+                    &format!("{}:1", tag(last)),
+                    RemoveOptions::default(),
+                    &|_: &Digest| None,
+                )
                 .unwrap();
         }
     }
@@ -185,7 +191,7 @@ fn in_the_middle() {
             .filter(|image| image.repo_tags != ["always:1"])
         {
             store
-                .remove(&image.id.to_string(), true, &|_: &Digest| None)
+                .remove(&image.id.to_string(), FORCE, &|_: &Digest| None)
                 .unwrap();
         }
     }

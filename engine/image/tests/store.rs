@@ -9,7 +9,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use drydock_image::{Digest, ImportOptions, InUse, LoadEvent, Reference, Store, Unpacker};
+use drydock_image::{
+    Digest, ImportOptions, InUse, LoadEvent, Reference, RemoveOptions, Store, Unpacker,
+};
 use libtest_mimic::Trial;
 use support::*;
 
@@ -386,7 +388,7 @@ fn importing() {
     let changes = ["CMD [\"sh\"]".to_owned(), "ENV A=b".to_owned()];
     let options = ImportOptions {
         reference: Some(reference("base")),
-        config: drydock_image::config_from_changes(&changes).unwrap(),
+        config: drydock_image::config_from_changes(serde_json::Map::new(), &changes).unwrap(),
         message: "a message".into(),
         platform: None,
     };
@@ -484,7 +486,7 @@ fn many_at_once() {
                     for _ in 0..5 {
                         store.load(&mut &archive[..], &mut |_| {}).unwrap();
                         store
-                            .remove(&format!("app:{index}"), false, &nobody)
+                            .remove(&format!("app:{index}"), RemoveOptions::default(), &nobody)
                             .unwrap();
                     }
                     store.load(&mut &archive[..], &mut |_| {}).unwrap();

@@ -9,7 +9,9 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use drydock_image::{Digest, Error, ImportOptions, LoadEvent, Loaded, Store, Unpacker};
+use drydock_image::{
+    Digest, Error, ImportOptions, LoadEvent, Loaded, RemoveOptions, Store, Unpacker,
+};
 use libtest_mimic::{Arguments, Failed, Trial};
 
 /// Runs the tests, or the unpacker if that is what this process was started as.
@@ -43,6 +45,12 @@ pub fn unpackers() -> Vec<(&'static str, Unpacker)> {
         ("child", Unpacker::Child { program }),
     ]
 }
+
+/// `rmi --force`.
+pub const FORCE: RemoveOptions = RemoveOptions {
+    force: true,
+    keep_parents: false,
+};
 
 /// One member of a tar archive.
 #[derive(Clone)]
