@@ -194,6 +194,11 @@ fn merge_image(config: &mut Value, image: &Image) {
         .get("config")
         .and_then(Value::as_object)
         .unwrap_or(&empty);
+    merge_defaults(config, defaults);
+}
+
+/// Fills what a configuration leaves open from another one, by the same rules.
+pub fn merge_defaults(config: &mut Value, defaults: &Map<String, Value>) {
     let get = |key: &str| defaults.get(key).cloned().unwrap_or(Value::Null);
     let is_empty = |value: &Value| match value {
         Value::Null => true,

@@ -38,6 +38,13 @@ pub fn handle(engine: &Engine, request: &Request) -> Result<Answer, Error> {
     Ok(Answer::json(&Value::from(entries)))
 }
 
+/// All containers with their sizes, for GET /system/df.
+pub fn with_sizes(engine: &Engine) -> Vec<Value> {
+    let containers = engine.containers.all();
+    let show = |container: &Arc<Container>| entry(engine, container, &container.snapshot(), true);
+    containers.iter().map(show).collect()
+}
+
 fn entry(engine: &Engine, container: &Container, record: &Record, with_size: bool) -> Value {
     let (written, whole) = if with_size {
         let written = blocking(|| inspect::writable_size(container));

@@ -13,6 +13,7 @@
 pub mod archive;
 pub mod attach;
 pub mod changes;
+pub mod commit;
 pub mod container;
 pub mod copier;
 pub mod create;

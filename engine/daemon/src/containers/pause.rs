@@ -37,6 +37,48 @@ pub async fn pause(engine: &Arc<Engine>, request: &Request) -> Result<Answer, Er
     Ok(Answer::done())
 }
 
+/// Pauses a container that runs, for the time of a commit; does nothing to one that stands still anyway.
+///
+/// # Errors
+/// 500 when the shim says so.
+pub async fn hold(engine: &Engine, container: &Container) -> Result<(), Error> {
+    let _changing = container.lifecycle.lock().await;
+    let record = container.snapshot();
+    if record.state.status != Status::Running || record.is_paused() {
+        return Ok(());
+    }
+    // The intent is on disk before the effect: a daemon that dies meanwhile leaves no container standing still.
+    container.publish(|record| record.state.held = true);
+    container.save().map_err(Error::system)?;
+    if let Err(error) = freeze(container, true).await {
+        mark(container, false);
+        return Err(error);
+    }
+    mark(container, true);
+    engine.events.container(&container.snapshot(), "pause", &[]);
+    Ok(())
+}
+
+/// Ends what [`hold`] began. A user who let the container go on meanwhile, or paused it again, is not undone.
+///
+/// # Errors
+/// 500 when the shim says so.
+pub async fn let_go(engine: &Engine, container: &Container) -> Result<(), Error> {
+    if !container.snapshot().state.held {
+        return Ok(());
+    }
+    let _changing = container.lifecycle.lock().await;
+    let record = container.snapshot();
+    match record.state.held {
+        true if record.is_paused() => go_on(engine, container).await,
+        true => {
+            mark(container, false);
+            Ok(())
+        }
+        false => Ok(()),
+    }
+}
+
 /// POST /containers/{id}/unpause.
 ///
 /// # Errors
@@ -88,7 +130,10 @@ async fn freeze(container: &Container, frozen: bool) -> Result<(), Error> {
 }
 
 fn mark(container: &Container, paused: bool) {
-    container.publish(|record| record.state.paused = paused);
+    container.publish(|record| {
+        record.state.paused = paused;
+        record.state.held &= paused;
+    });
     if let Err(error) = container.save() {
         tracing::error!("{error}");
     }

@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use super::policy::Policy;
 use super::shim_link::{Event, ShimLink};
 use super::start::{self, Trace};
-use super::{Container, Record, Status, exit, record, remove, sweep};
+use super::{Container, Record, Status, exit, pause, record, remove, sweep};
 use crate::engine::{Engine, pid_file};
 use crate::handlers::images::in_use;
 
@@ -70,7 +70,15 @@ fn register(
 
 async fn settle(engine: &Arc<Engine>, container: &Arc<Container>) {
     match container.snapshot().state.status {
-        Status::Running | Status::Starting => was_running(engine, container).await,
+        Status::Running | Status::Starting => {
+            was_running(engine, container).await;
+            // The last daemon died in the middle of a commit.
+            if container.snapshot().is_running()
+                && let Err(error) = pause::let_go(engine, container).await
+            {
+                tracing::error!("container {}: {error}", container.id);
+            }
+        }
         Status::Removing | Status::Dead => {
             if let Err(error) = remove::discard(engine, container).await {
                 tracing::error!("remove container {}: {error}", container.id);

@@ -68,6 +68,9 @@ pub struct State {
     /// Its processes stand still; see [`Record::is_paused`].
     #[serde(default)]
     pub paused: bool,
+    /// They stand still only because a commit copies their files; a daemon that finds this lets them go on.
+    #[serde(default)]
+    pub held: bool,
     /// Nanoseconds since 1970; 0 is never.
     pub started_at: u64,
     /// Nanoseconds since 1970; 0 is never.

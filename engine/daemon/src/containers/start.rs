@@ -203,6 +203,7 @@ async fn attempt(
     let record = container.publish(|record| {
         record.state.status = Status::Starting;
         record.state.paused = false;
+        record.state.held = false;
         record.endpoint = endpoint;
     });
     container.save()?;

@@ -12,10 +12,10 @@ use drydock_api::Error;
 use drydock_image::{ImportOptions, LoadEvent};
 use http_body_util::BodyExt;
 use hyper::body::{Bytes, Incoming};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tokio::sync::mpsc;
 
-use super::images::new_name;
+use super::images::{new_name, tell};
 use crate::engine::Engine;
 use crate::http::{Answer, Request};
 
@@ -56,10 +56,7 @@ fn run_load(
     };
     let loaded = engine.images.load(&mut archive, &mut progress);
     for loaded in loaded.inspect_err(|_| archive.pass_over())? {
-        let id = loaded.id.to_string();
-        engine
-            .events
-            .publish("image", "load", &id, &[("name", &id)]);
+        tell(engine, "load", &loaded.id, &loaded.id.to_string());
     }
     Ok(())
 }
@@ -89,7 +86,7 @@ pub async fn create(engine: &Arc<Engine>, mut request: Request) -> Result<Answer
     };
     let options = ImportOptions {
         reference,
-        config: drydock_image::config_from_changes(&query.all("changes"))
+        config: drydock_image::config_from_changes(Map::new(), &query.all("changes"))
             .map_err(crate::engine::images::error)?,
         message,
         platform: query
@@ -118,15 +115,12 @@ fn run_import(
         .reference
         .as_ref()
         .map(|reference| reference.familiar());
-    let id = engine.images.import(archive, options)?.to_string();
+    let digest = engine.images.import(archive, options)?;
+    let id = digest.to_string();
     if let Some(name) = name {
-        engine
-            .events
-            .publish("image", "tag", &id, &[("name", &name)]);
+        tell(engine, "tag", &digest, &name);
     }
-    engine
-        .events
-        .publish("image", "import", &id, &[("name", &id)]);
+    tell(engine, "import", &digest, &id);
     Ok(id)
 }
 

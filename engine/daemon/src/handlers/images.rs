@@ -1,11 +1,14 @@
 //! Images: list, inspect, history, tag, remove.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
 use drydock_api::filters::Filters;
 use drydock_api::pattern::Pattern;
 use drydock_api::{Error, shape, time};
-use drydock_image::{Digest, Image, InUse, Reference, Removed};
+use drydock_image::{Digest, Image, InUse, Reference, RemoveOptions, Removed};
 use hyper::StatusCode;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::engine::Engine;
 use crate::http::{Answer, Request};
@@ -45,25 +48,86 @@ pub fn list(engine: &Engine, request: &Request) -> Result<Answer, Error> {
             && before.is_none_or(|before| moment < before)
             && since.is_none_or(|since| moment > since)
             && until.is_none_or(|until| moment < until)
-            && filters
-                .labels_match(|key| image.config.pointer("/config/Labels")?.get(key)?.as_str())
+            && labels_match(&filters, image)
     };
     let shown = Shown::read(&filters)?;
-    let mut images = engine.images.list();
+    let all = request.query.boolean("all") && dangling != Some(true);
+    let mut images = newest_first(engine, all);
     images.retain(|image| keeps(image));
-    images.sort_by_key(|image| std::cmp::Reverse(created(image)));
     // Containers are counted since API 1.51; before, -1 says that nobody did.
     let counted = request.version >= drydock_api::version::NEWEST;
+    let shared = request
+        .query
+        .boolean("shared-size")
+        .then(|| Shared::of(&images));
     let entries: Vec<Value> = images
         .iter()
-        .filter_map(|image| entry(engine, image, &shown, counted))
+        .filter_map(|image| {
+            let (tags, digests) = shown.names(&image.repo_tags, &image.repo_digests)?;
+            let mut entry = entry(engine, image, shared.as_ref());
+            entry["RepoTags"] = json!(tags);
+            entry["RepoDigests"] = json!(digests);
+            if !counted {
+                entry["Containers"] = json!(-1);
+            }
+            Some(entry)
+        })
         .collect();
     Ok(Answer::json(&Value::from(entries)))
 }
 
-/// An image with those of its names that the filter `reference` wants; None when that wants none of them.
-fn entry(engine: &Engine, image: &Image, shown: &Shown, counted: bool) -> Option<Value> {
-    let (tags, digests) = shown.names(&image.repo_tags, &image.repo_digests)?;
+/// The images, the newest first. Those without a name from which others were made are left out unless `all`
+/// are wanted.
+pub fn newest_first(engine: &Engine, all: bool) -> Vec<Arc<Image>> {
+    let mut images = engine.images.list();
+    if !all {
+        let parents = parents(&images);
+        images.retain(|image| !has_no_name(image) || !parents.contains(&image.id));
+    }
+    images.sort_by_key(|image| std::cmp::Reverse(created(image)));
+    images
+}
+
+/// The images from which others were made.
+pub fn parents(images: &[Arc<Image>]) -> BTreeSet<Digest> {
+    images.iter().filter_map(|image| image.parent).collect()
+}
+
+/// Neither a tag nor a digest names it.
+pub fn has_no_name(image: &Image) -> bool {
+    image.repo_tags.is_empty() && image.repo_digests.is_empty()
+}
+
+/// Whether an image's labels meet the filters `label` and `label!`.
+pub fn labels_match(filters: &Filters, image: &Image) -> bool {
+    filters.labels_match(|key| image.config.pointer("/config/Labels")?.get(key)?.as_str())
+}
+
+/// How many images have each layer.
+pub struct Shared(BTreeMap<Digest, usize>);
+
+impl Shared {
+    /// Counts.
+    pub fn of(images: &[Arc<Image>]) -> Shared {
+        let mut users = BTreeMap::new();
+        for chain_id in images.iter().flat_map(|image| &image.chain_ids) {
+            *users.entry(*chain_id).or_default() += 1;
+        }
+        Shared(users)
+    }
+
+    /// The bytes of an image's layers that others have too.
+    fn size(&self, image: &Image) -> u64 {
+        let layers = image.chain_ids.iter().zip(&image.layer_sizes);
+        layers
+            .filter(|(chain_id, _)| self.0.get(chain_id).is_some_and(|users| *users > 1))
+            .map(|(_, size)| size)
+            .sum()
+    }
+}
+
+/// An image as the list shows it.
+pub fn entry(engine: &Engine, image: &Image, shared: Option<&Shared>) -> Value {
     let id = image.id.to_string();
     let containers = engine
         .containers
@@ -71,21 +135,54 @@ fn entry(engine: &Engine, image: &Image, shown: &Shown, counted: bool) -> Option
         .iter()
         .filter(|container| container.snapshot().image == id)
         .count();
-    Some(shape::IMAGE_LIST.with(json!({
-        "Containers": if counted { json!(containers) } else { json!(-1) },
+    shape::IMAGE_LIST.with(json!({
+        "Containers": containers,
         "Created": created(image) / 1_000_000_000,
         "Id": id,
         "Labels": image.config.pointer("/config/Labels"),
-        "ParentId": image.parent,
-        "RepoDigests": digests,
-        "RepoTags": tags,
-        "SharedSize": -1,
+        "ParentId": parent(image),
+        "RepoDigests": image.repo_digests,
+        "RepoTags": image.repo_tags,
+        "SharedSize": shared.map_or(json!(-1), |shared| json!(shared.size(image))),
         "Size": image.size,
-    })))
+    }))
+}
+
+/// The id of the image it was made from, or nothing.
+fn parent(image: &Image) -> String {
+    image
+        .parent
+        .map(|parent| parent.to_string())
+        .unwrap_or_default()
+}
+
+/// Publishes an event of an image: its labels are with it, as long as it is there.
+pub fn tell(engine: &Engine, action: &str, id: &Digest, name: &str) {
+    let id = id.to_string();
+    let image = engine.images.by_id(&id);
+    let labels = image.as_ref().and_then(|image| labels(image));
+    publish(engine, action, &id, name, labels);
+}
+
+fn labels(image: &Image) -> Option<&Map<String, Value>> {
+    image.config.pointer("/config/Labels")?.as_object()
+}
+
+fn publish(
+    engine: &Engine,
+    action: &str,
+    id: &str,
+    name: &str,
+    labels: Option<&Map<String, Value>>,
+) {
+    let labels = labels.into_iter().flatten();
+    let labels = labels.filter_map(|(key, value)| Some((key.as_str(), value.as_str()?)));
+    let attributes: Vec<(&str, &str)> = labels.chain([("name", name)]).collect();
+    engine.events.publish("image", action, id, &attributes);
 }
 
 /// When the image was made, nanoseconds since 1970; 0 when it does not say.
-fn created(image: &Image) -> u64 {
+pub fn created(image: &Image) -> u64 {
     image
         .created
         .as_deref()
@@ -159,7 +256,7 @@ pub fn inspect(engine: &Engine, request: &Request) -> Result<Answer, Error> {
         "Id": image.id.to_string(),
         "RepoTags": image.repo_tags,
         "RepoDigests": image.repo_digests,
-        "Parent": image.parent,
+        "Parent": parent(&image),
         "Comment": image.comment,
         "Created": image.created,
         "DockerVersion": image.docker_version,
@@ -202,33 +299,36 @@ pub fn history(engine: &Engine, request: &Request) -> Result<Answer, Error> {
         .get("history")
         .and_then(Value::as_array)
         .unwrap_or(&empty);
-    // The store knows the size of all layers together; with one layer that is the layer's.
-    let with_layer = steps
-        .iter()
-        .filter(|step| step.get("empty_layer") != Some(&Value::Bool(true)))
-        .count();
+    let mut sizes = image.layer_sizes.iter();
     let mut entries: Vec<Value> = steps
         .iter()
-        .rev()
         .map(|step| {
             let text = |key: &str| step.get(key).and_then(Value::as_str).unwrap_or("");
             let has_layer = step.get("empty_layer") != Some(&Value::Bool(true));
+            let size = has_layer.then(|| sizes.next()).flatten();
             shape::IMAGE_HISTORY.with(json!({
                 "Comment": text("comment"),
                 "Created": time::parse_rfc3339(text("created")).unwrap_or(0) / 1_000_000_000,
                 "CreatedBy": text("created_by"),
                 "Id": "<missing>",
-                "Size": if has_layer && with_layer == 1 { image.size } else { 0 },
+                "Size": size.unwrap_or(&0),
             }))
         })
         .collect();
-    if let Some(first) = entries.first_mut() {
-        first["Id"] = json!(image.id.to_string());
-        first["Tags"] = if image.repo_tags.is_empty() {
-            Value::Null
-        } else {
-            json!(image.repo_tags)
+    entries.reverse();
+    // The step on top is the image itself; those below are known as far as the images are here.
+    let mut known = Some(image);
+    for entry in &mut entries {
+        let Some(image) = known else {
+            break;
         };
+        entry["Id"] = json!(image.id.to_string());
+        if !image.repo_tags.is_empty() {
+            entry["Tags"] = json!(image.repo_tags);
+        }
+        known = image
+            .parent
+            .and_then(|id| engine.images.by_id(&id.to_string()));
     }
     Ok(Answer::json(&Value::from(entries)))
 }
@@ -244,10 +344,7 @@ pub fn tag(engine: &Engine, request: &Request) -> Result<Answer, Error> {
         return Err(Error::invalid("invalid reference format"));
     };
     crate::containers::container::blocking(|| engine.images.tag(&image.id, &reference))?;
-    let id = image.id.to_string();
-    engine
-        .events
-        .publish("image", "tag", &id, &[("name", &reference.familiar())]);
+    tell(engine, "tag", &image.id, &reference.familiar());
     Ok(Answer::status(StatusCode::CREATED))
 }
 
@@ -296,33 +393,49 @@ pub fn in_use(engine: &Engine) -> impl Fn(&Digest) -> Option<InUse> {
 /// # Errors
 /// Docker's 404 and 409.
 pub fn remove(engine: &Engine, request: &Request) -> Result<Answer, Error> {
-    let image = engine.images.resolve(&request.name)?;
-    let force = request.query.boolean("force");
+    let options = RemoveOptions {
+        force: request.query.boolean("force"),
+        keep_parents: request.query.boolean("noprune"),
+    };
+    let removed = take_away(engine, &request.name, options)?;
+    let lines: Vec<Value> = removed.iter().map(removed_line).collect();
+    Ok(Answer::json(&Value::from(lines)))
+}
+
+/// Removes a name or an image, and tells it.
+///
+/// # Errors
+/// As [`remove`].
+pub fn take_away(
+    engine: &Engine,
+    name: &str,
+    options: RemoveOptions,
+) -> Result<Vec<Removed>, Error> {
+    let image = engine.images.resolve(name)?;
     let removed = crate::containers::container::blocking(|| {
-        engine.images.remove(&request.name, force, &in_use(engine))
+        engine.images.remove(name, options, &in_use(engine))
     })?;
     let id = image.id.to_string();
     for step in &removed {
         match step {
-            Removed::Untagged(_) => engine
-                .events
-                .publish("image", "untag", &id, &[("name", &id)]),
-            Removed::Deleted(digest) if *digest == image.id => {
-                engine
-                    .events
-                    .publish("image", "delete", &id, &[("name", &id)])
+            // Told before the image goes, so its labels are known.
+            Removed::Untagged(_) => publish(engine, "untag", &id, &id, labels(&image)),
+            Removed::Deleted(digest) if !image.chain_ids.contains(digest) => {
+                let id = digest.to_string();
+                publish(engine, "delete", &id, &id, None);
             }
             Removed::Deleted(_) => {}
         }
     }
-    let lines: Vec<Value> = removed
-        .iter()
-        .map(|step| match step {
-            Removed::Untagged(name) => json!({"Untagged": name}),
-            Removed::Deleted(digest) => json!({"Deleted": digest.to_string()}),
-        })
-        .collect();
-    Ok(Answer::json(&Value::from(lines)))
+    Ok(removed)
+}
+
+/// A step of a removal as the API shows it.
+pub fn removed_line(step: &Removed) -> Value {
+    match step {
+        Removed::Untagged(name) => json!({"Untagged": name}),
+        Removed::Deleted(digest) => json!({"Deleted": digest.to_string()}),
+    }
 }
 
 #[cfg(test)]
