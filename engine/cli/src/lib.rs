@@ -241,6 +241,9 @@ fn check_words(
         ("accepts no arguments".to_string(), "Run")
     } else if least == most {
         (format!("requires {}", number(least)), "Run")
+    } else if least > 0 && most != usize::MAX {
+        let text = format!("requires at least {least} and at most {}", number(most));
+        (text, "Run")
     } else if count < least {
         (format!("requires at least {}", number(least)), "See")
     } else {

@@ -53,7 +53,7 @@ fn client_version(context: &Context) -> Vec<(&'static str, String)> {
 }
 
 /// Docker says `amd64` where Rust says `x86_64`.
-fn go_arch() -> &'static str {
+pub fn go_arch() -> &'static str {
     match std::env::consts::ARCH {
         "x86_64" => "amd64",
         "aarch64" => "arm64",

@@ -68,7 +68,8 @@ pub fn run(context: &Context, matches: &Matches) -> Outcome {
     rows::print(format, quiet, table, &headings(), &rows)
 }
 
-fn headings() -> Value {
+/// The headings of the list.
+pub fn headings() -> Value {
     let fields = [
         ("ID", "IMAGE ID"),
         ("Repository", "REPOSITORY"),
@@ -145,7 +146,15 @@ fn names(image: &Value, with_digest: bool) -> Vec<(String, String, String)> {
 /// The year 1, as seconds since 1970.
 const GO_ZERO_TIME: i64 = -62_135_596_800;
 
-fn row(image: &Value, repository: &str, tag: &str, digest: &str, full: bool, now: i64) -> Value {
+/// A line of the list; `now` is in seconds since 1970.
+pub fn row(
+    image: &Value,
+    repository: &str,
+    tag: &str,
+    digest: &str,
+    full: bool,
+    now: i64,
+) -> Value {
     let id = image.get("Id").text();
     let hex = id.strip_prefix("sha256:").unwrap_or(id);
     let created = image.get("Created").int();
@@ -156,10 +165,12 @@ fn row(image: &Value, repository: &str, tag: &str, digest: &str, full: bool, now
     } else {
         "N/A".to_string()
     };
-    let shared = |field: &str| match image.get(field).int() {
-        number if number > 0 => human::size(number, 3),
-        _ => "N/A".to_string(),
+    // -1 says that nobody has counted.
+    let shared = match image.get("SharedSize") {
+        Value::Int(bytes) if *bytes >= 0 => Some(*bytes),
+        _ => None,
     };
+    let counted = |bytes: Option<i64>| bytes.map_or("N/A".into(), |bytes| human::size(bytes, 4));
     let containers = match image.get("Containers") {
         Value::Int(count) if *count >= 0 => count.to_string(),
         _ => "N/A".to_string(),
@@ -180,10 +191,13 @@ fn row(image: &Value, repository: &str, tag: &str, digest: &str, full: bool, now
                 }),
             ),
             ("Repository", Value::from(repository)),
-            ("SharedSize", Value::Text(shared("SharedSize"))),
+            ("SharedSize", Value::Text(counted(shared))),
             ("Size", Value::Text(human::size(size, 3))),
             ("Tag", Value::from(tag)),
-            ("UniqueSize", Value::from("N/A")),
+            (
+                "UniqueSize",
+                Value::Text(counted(shared.map(|shared| size - shared))),
+            ),
             ("VirtualSize", Value::Text(human::size(size, 4))),
         ],
     )

@@ -3,6 +3,7 @@
 mod about;
 mod attach;
 mod bootstrap;
+mod commit;
 mod create;
 mod diff;
 mod down;
@@ -19,6 +20,7 @@ mod ps;
 mod pull;
 mod rows;
 mod run;
+mod save;
 mod start;
 mod stats;
 mod table;
@@ -27,6 +29,7 @@ mod trace;
 mod transfer;
 pub mod up;
 mod update;
+mod usage;
 
 use crate::failure::{Failure, Outcome};
 use crate::flags::{self, Flag, Matches, UsageError};
@@ -77,21 +80,17 @@ pub fn find(words: &[String]) -> Option<(&'static Command, usize)> {
 }
 
 /// Commands of the stock client that this one does not have. Whoever types one has not mistyped.
-const NOT_BUILT: [&str; 36] = [
+const NOT_BUILT: [&str; 29] = [
     "build",
     "builder",
     "buildx",
-    "commit",
     "compose",
-    "container commit",
     "container cp",
     "context",
     "cp",
     "image build",
-    "image prune",
     "image pull",
     "image push",
-    "image save",
     "login",
     "logout",
     "manifest",
@@ -100,15 +99,12 @@ const NOT_BUILT: [&str; 36] = [
     "plugin",
     "pull",
     "push",
-    "save",
     "search",
     "secret",
     "service",
     "stack",
     "swarm",
     "system dial-stdio",
-    "system df",
-    "system prune",
     "trust",
     "volume",
     "config",

@@ -102,7 +102,8 @@ pub fn seconds_now() -> i64 {
     rustix::time::clock_gettime(rustix::time::ClockId::Realtime).tv_sec
 }
 
-fn headings() -> Value {
+/// The headings of the list.
+pub fn headings() -> Value {
     let fields = [
         ("ID", "CONTAINER ID"),
         ("Names", "NAMES"),
@@ -138,7 +139,8 @@ fn with_labels(mut row: Value, labels: Vec<(String, String)>) -> Value {
     row
 }
 
-fn row(container: &Value, full: bool, now: i64) -> Value {
+/// A line of the list; `now` is in seconds since 1970.
+pub fn row(container: &Value, full: bool, now: i64) -> Value {
     let id = container.get("Id").text();
     let created = container.get("Created").int();
     let command = container.get("Command").text();

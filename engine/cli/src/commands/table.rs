@@ -1,8 +1,9 @@
 //! The table of all commands.
 
 use super::{
-    Command, about, attach, bootstrap, create, diff, down, events, exec, history, images, inspect,
-    lifecycle, logs, port, prune, ps, run, start, stats, top, transfer, up, update,
+    Command, about, attach, bootstrap, commit, create, diff, down, events, exec, history, images,
+    inspect, lifecycle, logs, port, prune, ps, run, save, start, stats, top, transfer, up, update,
+    usage,
 };
 use crate::container;
 use crate::flags::Flag;
@@ -323,6 +324,51 @@ pub const COMMANDS: &[Command] = &[
         words: (0, 0),
         interspersed: true,
         run: prune::containers,
+    },
+    Command {
+        names: &["image prune"],
+        usage: "[OPTIONS]",
+        about: "Remove images that nothing uses",
+        flags: &[prune::IMAGES],
+        words: (0, 0),
+        interspersed: true,
+        run: prune::images,
+    },
+    Command {
+        names: &["system prune"],
+        usage: "[OPTIONS]",
+        about: "Remove everything that nothing uses",
+        flags: &[prune::SYSTEM],
+        words: (0, 0),
+        interspersed: true,
+        run: prune::system,
+    },
+    Command {
+        names: &["system df"],
+        usage: "[OPTIONS]",
+        about: "Show what takes how much room",
+        flags: &[usage::FLAGS],
+        words: (0, 0),
+        interspersed: true,
+        run: usage::run,
+    },
+    Command {
+        names: &["commit", "container commit"],
+        usage: "[OPTIONS] CONTAINER [REPOSITORY[:TAG]]",
+        about: "Make an image of what a container has changed",
+        flags: &[commit::FLAGS],
+        words: (1, 2),
+        interspersed: true,
+        run: commit::run,
+    },
+    Command {
+        names: &["save", "image save"],
+        usage: "[OPTIONS] IMAGE [IMAGE...]",
+        about: "Write images as a tar archive",
+        flags: &[save::FLAGS],
+        words: (1, MANY),
+        interspersed: true,
+        run: save::run,
     },
     Command {
         names: &["history", "image history"],

@@ -173,7 +173,7 @@ pub fn export(context: &Context, matches: &Matches) -> Outcome {
 
 /// Writes beside the file and renames it: what was there stays until the new one is whole. For the user only, since
 /// an archive may hold secrets of the container.
-fn save(archive: &mut dyn Read, file: &Path) -> std::io::Result<()> {
+pub fn save(archive: &mut dyn Read, file: &Path) -> std::io::Result<()> {
     let directory = match file.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),

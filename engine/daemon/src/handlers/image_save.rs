@@ -50,21 +50,20 @@ fn save(engine: &Arc<Engine>, request: &Request, names: &[String]) -> Result<Ans
 
 /// Every image here is for one platform, so another one cannot be saved.
 fn check_platform(engine: &Engine, saving: &Saving, text: &str) -> Result<(), Error> {
-    let invalid = |why: String| Error::invalid(format!("failed to parse platform: {why}"));
-    let platform: Value = serde_json::from_str(text).map_err(|error| invalid(error.to_string()))?;
+    let platform: Value = serde_json::from_str(text)
+        .map_err(|error| Error::invalid(format!("failed to parse platform: {error}")))?;
     let part = |key: &str| platform.get(key).and_then(Value::as_str).unwrap_or("");
     if part("os").is_empty() || part("architecture").is_empty() {
-        return Err(invalid("both OS and Architecture must be provided".into()));
+        return Err(Error::invalid("both OS and Architecture must be provided"));
     }
     for id in saving.ids() {
         let Some(image) = engine.images.by_id(&id.to_string()) else {
             continue;
         };
         if image.os != part("os") || image.architecture != part("architecture") {
-            return Err(Error::NotFound(format!(
-                "image with reference {id} was found but its platform ({}/{}) does not match the specified platform ({}/{})",
-                image.os,
-                image.architecture,
+            // Docker's status for it is 500.
+            return Err(Error::system(format!(
+                "no suitable export target found for platform {}/{}",
                 part("os"),
                 part("architecture")
             )));
