@@ -13,6 +13,7 @@ pub(super) fn plain(value: &Value) -> String {
         Value::Int(number) => number.to_string(),
         Value::Float(number) => float(*number),
         Value::Text(text) => text.clone(),
+        Value::Shown(shown) => shown.printed.clone(),
         Value::List(list) => format!("[{}]", list.iter().map(plain).collect::<Vec<_>>().join(" ")),
         Value::Map(entries) => {
             // Go prints maps sorted by key.
@@ -68,6 +69,7 @@ pub fn json(value: &Value, for_html: bool) -> String {
         Value::Int(number) => number.to_string(),
         Value::Float(number) => float(*number),
         Value::Text(text) => quote(text, for_html),
+        Value::Shown(shown) => json(&shown.value, for_html),
         Value::List(list) => format!(
             "[{}]",
             list.iter()

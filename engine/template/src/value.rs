@@ -29,6 +29,19 @@ pub enum Value {
     Map(Vec<(String, Value)>),
     /// An object whose keys are a Go struct's fields.
     Struct(Struct),
+    /// What Go prints otherwise than it writes it as JSON.
+    Shown(Box<Shown>),
+}
+
+/// A time or a duration.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Shown {
+    /// Go's name of the type, for error texts.
+    pub type_name: &'static str,
+    /// As `%v` prints it.
+    pub printed: String,
+    /// As it is in JSON.
+    pub value: Value,
 }
 
 /// A Go struct: its fields exist even where the JSON left them out.
@@ -149,6 +162,7 @@ impl Value {
             Value::List(list) => !list.is_empty(),
             Value::Map(entries) => !entries.is_empty(),
             Value::Struct(_) => true,
+            Value::Shown(shown) => shown.value.is_true(),
         }
     }
 
@@ -163,6 +177,7 @@ impl Value {
             Value::List(_) | Value::NilList => "[]interface {}",
             Value::Map(_) | Value::NilMap => "map[string]interface {}",
             Value::Struct(object) => &object.type_name,
+            Value::Shown(shown) => shown.type_name,
         }
     }
 }

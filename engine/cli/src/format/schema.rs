@@ -3,9 +3,9 @@
 //!
 //! A struct is a line: its name, Go's type, then its fields in Go's order. Behind a colon is the zero of a
 //! field that JSON may leave out or send as null: `s` text, `i` number, `b` truth, `l` list, `m` map, `n`
-//! nil; or the struct of the field itself, of its list (`[x`) or of its map (`{x`).
+//! nil, `t` a time and `d` a duration, which Go prints in words of its own; or the struct of the field itself, of its list (`[x`) or of its map (`{x`).
 
-use super::value::{Field, Struct, Value};
+use super::value::{Field, Shown, Struct, Value};
 
 const STRUCTS: &[(&str, &str, &str)] = &[
     (
@@ -30,7 +30,7 @@ const STRUCTS: &[(&str, &str, &str)] = &[
     (
         "check",
         "container.HealthcheckResult",
-        "Start:s End:s ExitCode:i Output:s",
+        "Start:t End:t ExitCode:i Output:s",
     ),
     ("driver", "storage.DriverData", "Data:m Name:s"),
     (
@@ -49,7 +49,7 @@ const STRUCTS: &[(&str, &str, &str)] = &[
     (
         "healthconfig",
         "container.HealthConfig",
-        "Test:l Interval:i Timeout:i StartPeriod:i StartInterval:i Retries:i",
+        "Test:l Interval:d Timeout:d StartPeriod:d StartInterval:d Retries:i",
     ),
     (
         "network",
@@ -206,6 +206,68 @@ fn typed(kind: &str, value: Value) -> Value {
         ("m", Value::Null) => Value::NilMap,
         ("m", Value::Map(entries)) => sorted(entries),
         ("n", value) => value,
+        ("t", value) => time(value),
+        ("d", value) => duration(value),
         (kind, value) => apply(kind, value),
+    }
+}
+
+/// `2024-03-01T12:00:00.5Z` is printed as `2024-03-01 12:00:00.5 +0000 UTC`.
+fn time(value: Value) -> Value {
+    let text = value.text();
+    let zone = text.len()
+        - text
+            .bytes()
+            .rev()
+            .position(|b| b"Z+-".contains(&b))
+            .map_or(0, |at| at + 1);
+    let (moment, zone) = text.split_at(zone);
+    let moment = moment.replacen('T', " ", 1);
+    let printed = match zone {
+        "Z" => format!("{moment} +0000 UTC"),
+        zone => {
+            let zone = zone.replace(':', "");
+            format!("{moment} {zone} {zone}")
+        }
+    };
+    Value::Shown(Box::new(Shown {
+        type_name: "time.Time",
+        printed,
+        value,
+    }))
+}
+
+/// Nanoseconds, printed as `1m30s`.
+fn duration(value: Value) -> Value {
+    let nanoseconds = value.int();
+    let printed =
+        super::human::go_duration(std::time::Duration::from_nanos(nanoseconds.unsigned_abs()));
+    let sign = if nanoseconds < 0 { "-" } else { "" };
+    Value::Shown(Box::new(Shown {
+        type_name: "time.Duration",
+        printed: format!("{sign}{printed}"),
+        value: Value::Int(nanoseconds),
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::print::{json, plain};
+    use super::*;
+
+    #[test]
+    fn times_and_durations_are_printed_as_go_does() {
+        let text = "2026-11-28T06:22:34.13347049Z";
+        let moment = typed("t", Value::from(text));
+        assert_eq!(plain(&moment), "2026-11-28 06:22:34.13347049 +0000 UTC");
+        assert_eq!(json(&moment, false), format!("{text:?}"));
+        let zoned = typed("t", Value::from("2026-11-28T06:22:34-05:30"));
+        assert_eq!(plain(&zoned), "2026-11-28 06:22:34 -0530 -0530");
+        let half = typed("d", Value::Int(90_500_000_000));
+        assert_eq!(
+            (plain(&half), json(&half, false)),
+            ("1m30.5s".into(), "90500000000".into())
+        );
+        assert_eq!(plain(&typed("d", Value::Null)), "0s");
     }
 }
