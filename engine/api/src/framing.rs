@@ -44,9 +44,63 @@ pub fn content_type(terminal: bool, version: Version) -> &'static str {
     }
 }
 
+/// Takes the headers out of a framed stream that comes in parts of any size.
+#[derive(Debug, Default)]
+pub struct Decoder {
+    header: [u8; HEADER],
+    /// How much of the header is there.
+    filled: usize,
+    /// How much of the piece is still to come.
+    rest: usize,
+}
+
+impl Decoder {
+    /// Hands the pieces on, as far as they are in `bytes`; which stream each belongs to is not told.
+    pub fn take(&mut self, mut bytes: &[u8], mut piece: impl FnMut(&[u8])) {
+        while !bytes.is_empty() {
+            if self.rest == 0 {
+                let count = bytes.len().min(HEADER - self.filled);
+                self.header[self.filled..self.filled + count].copy_from_slice(&bytes[..count]);
+                self.filled += count;
+                bytes = &bytes[count..];
+                if self.filled == HEADER {
+                    let [.., a, b, c, d] = self.header;
+                    self.rest = u32::from_be_bytes([a, b, c, d]) as usize;
+                    self.filled = 0;
+                }
+                continue;
+            }
+            let (now, later) = bytes.split_at(bytes.len().min(self.rest));
+            self.rest -= now.len();
+            piece(now);
+            bytes = later;
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pieces_come_back_from_parts_of_any_size() {
+        let mut stream = Vec::new();
+        for (kind, piece) in [
+            (STDOUT, "one"),
+            (STDERR, ""),
+            (STDERR, " two"),
+            (STDOUT, " three"),
+        ] {
+            append(&mut stream, kind, piece.as_bytes());
+        }
+        for size in [1, 3, 8, 9, 100] {
+            let (mut decoder, mut read) = (Decoder::default(), Vec::new());
+            for part in stream.chunks(size) {
+                decoder.take(part, |piece| read.extend_from_slice(piece));
+            }
+            assert_eq!(read, b"one two three", "parts of {size}");
+        }
+    }
 
     #[test]
     fn a_piece_is_framed() {

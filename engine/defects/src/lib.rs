@@ -59,6 +59,8 @@ pub const NAMES: &[&str] = &[
     "all-devices-allowed",
     "memory-unlimited",
     "processes-unlimited",
+    // Health
+    "health-retries-ignored",
     // Images and errors
     "copy-replaces-directory",
     "used-image-removed",

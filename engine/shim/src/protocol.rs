@@ -165,6 +165,9 @@ pub struct Exec {
     pub process: Process,
     /// How the client is connected; None is detached.
     pub attach: Option<Attach>,
+    /// The process is killed when its client has gone: what it does is of use to nobody else.
+    #[serde(default)]
+    pub ends_with_client: bool,
 }
 
 /// From the shim to the daemon.

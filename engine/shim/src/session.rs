@@ -12,9 +12,10 @@ use std::time::Instant;
 
 use drydock_defects::defect;
 use drydock_logs::{Log, Stream};
-use drydock_sys::process::Child;
+use drydock_sys::process::{self, Child};
 use drydock_sys::{clock, terminal};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::sys::signal::Signal;
 
 use crate::client::{Client, Input, is_temporary};
 use crate::compressor::Compressor;
@@ -64,6 +65,8 @@ pub(crate) struct Session {
     compressor: Option<Compressor>,
     /// It was said that the log cannot be written.
     complained: bool,
+    /// The process is killed when no client is left.
+    pub(crate) ends_with_client: bool,
 }
 
 /// A place in a session that a descriptor belongs to.
@@ -124,6 +127,7 @@ impl Session {
             log,
             compressor: None,
             complained: false,
+            ends_with_client: false,
         })
     }
 
@@ -382,6 +386,11 @@ impl Session {
         }
         self.clients.iter_mut().for_each(Client::flush);
         self.clients.retain(|client| !client.is_done());
+        if self.ends_with_client && self.clients.is_empty() && self.exit_code.is_none() {
+            self.ends_with_client = false;
+            // ESRCH: it has ended by itself, and will be reaped.
+            let _ = process::send_signal(self.process.descriptor.as_fd(), Signal::SIGKILL as i32);
+        }
     }
 
     /// Nothing is left to do for it.

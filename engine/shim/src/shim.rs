@@ -371,6 +371,7 @@ impl Shim {
         if let (Some(attach), Some(socket)) = (&wanted.attach, socket) {
             session.attach(socket, attach).map_err(error)?;
         }
+        session.ends_with_client = wanted.ends_with_client;
         self.sessions.push(session);
         Ok(pid)
     }

@@ -76,6 +76,8 @@ pub struct Live {
     /// How many clients stop it. The end tells their success, because with `--rm` the removal comes right after, and
     /// "stop" after "destroy" would speak of a container that is no more.
     pub stops: usize,
+    /// Its health checks go on.
+    pub watch: Option<super::probe::Watch>,
     /// A client restarts it: `--rm` does not apply to the end of this run.
     pub kept: bool,
     /// Stamps of the last end, for the waterfall.

@@ -17,7 +17,7 @@ use hyper::StatusCode;
 use serde_json::{Map, Value, json};
 
 use super::record::{FORMAT, Record, State};
-use super::{Container, log_options, mounts, names, record, validate, validate_network};
+use super::{Container, health, log_options, mounts, names, record, validate, validate_network};
 use crate::engine::Engine;
 use crate::handlers::system::architecture;
 use crate::http::{Answer, Request};
@@ -223,9 +223,7 @@ pub fn merge_defaults(config: &mut Value, defaults: &Map<String, Value>) {
             }
         }
     }
-    if config.get("Healthcheck").is_none_or(Value::is_null) {
-        config["Healthcheck"] = get("Healthcheck");
-    }
+    config["Healthcheck"] = health::merge(&config["Healthcheck"], &get("Healthcheck"));
     if defect!("label-lost") {
         config["Labels"] = Value::Null;
     }

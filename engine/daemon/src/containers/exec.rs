@@ -30,6 +30,8 @@ pub struct Instance {
     pub pid: i32,
     /// When it was made, to drop the oldest first.
     pub created: u64,
+    /// It ends when the client of its streams goes; see [`super::probe`].
+    pub ends_with_client: bool,
 }
 
 /// How far an exec is.
@@ -112,6 +114,7 @@ pub async fn create(engine: &Arc<Engine>, mut request: Request) -> Result<Answer
         state: ExecState::Created,
         pid: 0,
         created: drydock_sys::clock::monotonic(),
+        ends_with_client: false,
     };
     if instance.list("Cmd").is_empty() {
         return Err(Error::invalid("No exec command specified"));
@@ -174,7 +177,8 @@ async fn check_user(
     }
 }
 
-fn keep(container: &Container, instance: Instance) {
+/// Makes an instance known; of many ended ones the oldest is forgotten.
+pub fn keep(container: &Container, instance: Instance) {
     let mut live = container.live();
     if live.execs.len() >= KEPT {
         let oldest = live
@@ -297,6 +301,7 @@ mod tests {
                 state: ExecState::Created,
                 pid: 0,
                 created: 0,
+                ends_with_client: false,
             };
             instance.command()
         };

@@ -121,7 +121,11 @@ async fn run_attached(
         .and_then(|mut stream| stream.write_all(&output));
 }
 
-async fn run(
+/// Runs an instance that is claimed, with a client at its streams where one is given.
+///
+/// # Errors
+/// 400 when the program cannot be executed, 409 when the container does not run, 500 when the shim says so.
+pub async fn run(
     engine: &Arc<Engine>,
     container: &Arc<Container>,
     instance: &Instance,
@@ -185,6 +189,7 @@ async fn ask(
         exec_id: instance.id.clone(),
         process,
         attach,
+        ends_with_client: instance.ends_with_client,
     };
     match shim.ask(RequestBody::Exec(Box::new(request)), &files).await {
         Ok(protocol::Answer::ExecStarted { pid }) => Ok(pid),

@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::policy::Policy;
 use super::shim_link::Event;
 use super::start::{self, Trace, network_of};
-use super::{Container, Record, Status, remove};
+use super::{Container, Record, Status, probe, remove};
 use crate::engine::Engine;
 
 /// The code of a container whose end nobody saw, as Docker's.
@@ -75,10 +75,10 @@ pub async fn ended(engine: &Arc<Engine>, container: &Arc<Container>, exit: ExitR
         return;
     }
     let delay = restart_delay(container, &before, &exit);
-    let kept = {
+    let (kept, health) = {
         let mut live = container.live();
         live.shim = None;
-        std::mem::take(&mut live.kept)
+        (std::mem::take(&mut live.kept), probe::end(&mut live))
     };
     let after = container.publish(|record| {
         let state = &mut record.state;
@@ -91,6 +91,7 @@ pub async fn ended(engine: &Arc<Engine>, container: &Arc<Container>, exit: ExitR
         state.exit_code = exit.exit_code;
         state.oom_killed = exit.oom_killed;
         state.finished_at = exit.finished_at;
+        state.set_health(health);
         record.endpoint = None;
         // Docker counts when it decides, not when the delay is over.
         record.restart_count += u32::from(delay.is_some());

@@ -85,7 +85,7 @@ fn state(record: &Record) -> Value {
     } else {
         state.started_at
     };
-    json!({
+    let mut shown = json!({
         "Status": record.status_word(),
         "Running": record.is_running(),
         "Paused": record.is_paused(),
@@ -97,7 +97,11 @@ fn state(record: &Record) -> Value {
         "Error": state.error,
         "StartedAt": time::rfc3339(started_at),
         "FinishedAt": time::rfc3339(state.finished_at),
-    })
+    });
+    if let Some(health) = &state.health {
+        shown["Health"] = health.inspect();
+    }
+    shown
 }
 
 /// `NetworkSettings`. The keys of the default bridge are there twice, as in Docker: at the top, from before

@@ -106,7 +106,11 @@ pub fn not_running(id: &str) -> Error {
 ///
 /// # Errors
 /// 409 when it does not run, 500 when the shim says so.
-pub async fn send(engine: &Engine, container: &Container, signal: i32) -> Result<(), Error> {
+pub async fn send(
+    engine: &Arc<Engine>,
+    container: &Arc<Container>,
+    signal: i32,
+) -> Result<(), Error> {
     let shim = container.live().shim.clone();
     let Some(shim) = shim else {
         return Err(not_running(&container.id));

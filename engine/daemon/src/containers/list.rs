@@ -128,7 +128,10 @@ pub fn status(record: &Record, now: u64) -> String {
     let state = &record.state;
     match state.status {
         Status::Running if state.paused => format!("Up {} (Paused)", since(state.started_at)),
-        Status::Running => format!("Up {}", since(state.started_at)),
+        Status::Running => match &state.health {
+            Some(health) => format!("Up {} ({})", since(state.started_at), health.shown()),
+            None => format!("Up {}", since(state.started_at)),
+        },
         Status::Restarting => format!(
             "Restarting ({}) {} ago",
             state.exit_code,

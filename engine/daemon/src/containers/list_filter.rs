@@ -5,7 +5,7 @@ use drydock_api::filters::Filters;
 use drydock_defects::defect;
 use regex_lite::Regex;
 
-use super::Record;
+use super::{Record, health};
 use crate::engine::Engine;
 
 /// The names that Docker knows.
@@ -108,7 +108,7 @@ impl Filter {
     pub fn passes(&self, record: &Record) -> bool {
         let filters = &self.filters;
         filters.allows("status", record.status_word())
-            && filters.allows("health", "none")
+            && filters.allows("health", health::word(record))
             && (self.exited.is_empty() || defect!("exited-filter-ignored") || (record.status_word() == "exited" && self.exited.contains(&record.state.exit_code)))
             && self.before.is_none_or(|before| record.created < before)
             && self.since.is_none_or(|since| record.created > since)

@@ -8,6 +8,7 @@
 //! | [`create`], [`validate`] | POST /containers/create |
 //! | [`start`], [`spec`], [`files`], [`mounts`] | POST /containers/{id}/start |
 //! | [`exit`], [`policy`] | what happens when PID 1 ends |
+//! | [`health`], [`probe`] | health checks: the rules, and the task that runs them |
 //! | [`reconcile`] | what the daemon does with the records it finds at its start |
 
 pub mod archive;
@@ -22,6 +23,7 @@ pub mod exec;
 pub mod exec_start;
 pub mod exit;
 pub mod files;
+pub mod health;
 pub mod inspect;
 pub mod kill;
 pub mod limits;
@@ -33,6 +35,7 @@ pub mod mounts;
 pub mod names;
 pub mod pause;
 pub mod policy;
+pub mod probe;
 pub mod processes;
 pub mod prune;
 pub mod reconcile;

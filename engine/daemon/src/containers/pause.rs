@@ -8,7 +8,7 @@ use std::sync::Arc;
 use drydock_api::Error;
 use drydock_shim::protocol::{Control, RequestBody};
 
-use super::{Container, Status, kill};
+use super::{Container, Status, kill, probe};
 use crate::engine::Engine;
 use crate::http::{Answer, Request};
 
@@ -63,7 +63,7 @@ pub async fn hold(engine: &Engine, container: &Container) -> Result<(), Error> {
 ///
 /// # Errors
 /// 500 when the shim says so.
-pub async fn let_go(engine: &Engine, container: &Container) -> Result<(), Error> {
+pub async fn let_go(engine: &Arc<Engine>, container: &Arc<Container>) -> Result<(), Error> {
     if !container.snapshot().state.held {
         return Ok(());
     }
@@ -100,12 +100,13 @@ pub async fn unpause(engine: &Arc<Engine>, request: &Request) -> Result<Answer, 
 ///
 /// # Errors
 /// 409 when it does not run, 500 when the shim says so.
-pub async fn go_on(engine: &Engine, container: &Container) -> Result<(), Error> {
+pub async fn go_on(engine: &Arc<Engine>, container: &Arc<Container>) -> Result<(), Error> {
     if !container.snapshot().is_paused() {
         return Ok(());
     }
     freeze(container, false).await?;
     mark(container, false);
+    probe::watch(engine, container);
     engine
         .events
         .container(&container.snapshot(), "unpause", &[]);
@@ -129,10 +130,13 @@ async fn freeze(container: &Container, frozen: bool) -> Result<(), Error> {
     })
 }
 
+/// What stands still is not checked, and called unhealthy; when it goes on, it is so until a check succeeds.
 fn mark(container: &Container, paused: bool) {
+    let health = probe::end(&mut container.live());
     container.publish(|record| {
         record.state.paused = paused;
         record.state.held &= paused;
+        record.state.set_health(health);
     });
     if let Err(error) = container.save() {
         tracing::error!("{error}");

@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use super::policy::Policy;
 use super::shim_link::{Event, ShimLink};
 use super::start::{self, Trace};
-use super::{Container, Record, Status, exit, pause, record, remove, sweep};
+use super::{Container, Record, Status, exit, pause, probe, record, remove, sweep};
 use crate::engine::{Engine, pid_file};
 use crate::handlers::images::in_use;
 
@@ -167,8 +167,12 @@ fn running(
         if started_at != 0 {
             record.state.started_at = started_at;
         }
+        probe::begin(record);
     });
     save(container);
+    if !record.is_paused() {
+        probe::watch(engine, container);
+    }
     if let Some(endpoint) = &record.endpoint {
         engine.network.reserve(endpoint.address);
     }
@@ -213,6 +217,7 @@ async fn finish(engine: &Arc<Engine>, container: &Arc<Container>, ended: ExitRec
             state.started_at = ended.started_at;
         }
         state.finished_at = ended.finished_at;
+        state.set_health(Some(super::health::Status::Unhealthy));
         record.endpoint = None;
     });
     save(container);

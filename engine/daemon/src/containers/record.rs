@@ -13,6 +13,8 @@ use drydock_api::models::HostConfig;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::health::Health;
+
 /// The record's file in the container's directory.
 pub const FILE: &str = "container.json";
 
@@ -71,6 +73,9 @@ pub struct State {
     /// They stand still only because a commit copies their files; a daemon that finds this lets them go on.
     #[serde(default)]
     pub held: bool,
+    /// What its health checks have found, once it has been started; see [`super::health`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<Health>,
     /// Nanoseconds since 1970; 0 is never.
     pub started_at: u64,
     /// Nanoseconds since 1970; 0 is never.
@@ -112,6 +117,15 @@ pub struct EndpointRecord {
     pub endpoint_id: String,
     /// 64 hexadecimal digits, new for each start.
     pub sandbox_id: String,
+}
+
+impl State {
+    /// The health where it is another one now.
+    pub fn set_health(&mut self, status: Option<super::health::Status>) {
+        if let (Some(health), Some(status)) = (&mut self.health, status) {
+            health.status = status;
+        }
+    }
 }
 
 impl Record {

@@ -20,7 +20,7 @@ use super::container::{Waiting, blocking};
 use super::record::EndpointRecord;
 use super::shim_link::{Event, ShimLink};
 use super::spec::{CREATE_FAILED, Prepared};
-use super::{Container, Record, Status, exit, files, log_options, remove, spec};
+use super::{Container, Record, Status, exit, files, log_options, probe, remove, spec};
 use crate::engine::Engine;
 use crate::http::{Answer as HttpAnswer, Request};
 
@@ -413,6 +413,7 @@ fn publish_running(
         state.oom_killed = false;
         state.started_at = started.started_at;
         state.boot_id = boot_id;
+        probe::begin(record);
     });
     if let Err(error) = container.save() {
         // It runs; the record on disk still says `starting`, and the next daemon asks the shim.
@@ -420,6 +421,7 @@ fn publish_running(
     }
     connected(engine, &record);
     engine.events.container(&record, "start", &[]);
+    probe::watch(engine, container);
     container.set_torn_down(false);
     tokio::spawn(exit::watch(
         Arc::clone(engine),

@@ -114,8 +114,8 @@ async fn begin(container: &Container) -> Result<bool, Error> {
 }
 
 async fn end(
-    engine: &Engine,
-    container: &Container,
+    engine: &Arc<Engine>,
+    container: &Arc<Container>,
     signal: i32,
     patience: i64,
 ) -> Result<(), Error> {

@@ -175,5 +175,13 @@ fn config_texts_are_dockers() {
         text(json!({"Healthcheck": {"Test": ["CMD", "x"], "Interval": 5}})),
         "Interval in Healthcheck cannot be less than 1ms"
     );
+    assert_eq!(
+        text(json!({"Healthcheck": {"StartInterval": -5}})),
+        "StartInterval in Healthcheck cannot be less than 1ms"
+    );
+    assert_eq!(
+        text(json!({"Healthcheck": {"Retries": -1, "StartPeriod": 5}})),
+        "Retries in Healthcheck cannot be negative"
+    );
     assert_eq!(text(json!({"Healthcheck": {"Test": ["NONE"]}})), "ok");
 }

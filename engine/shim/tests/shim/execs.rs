@@ -20,6 +20,7 @@ pub const TESTS: &[Test] = &[
         "an_exec_that_cannot_start_says_why",
         an_exec_that_cannot_start_says_why,
     ),
+    ("a_probe_ends_with_its_client", a_probe_ends_with_its_client),
 ];
 
 fn sleeper(bench: &Bench) -> Result<Container, Failed> {
@@ -170,6 +171,24 @@ fn an_exec_that_cannot_start_says_why(bench: &Bench) -> Result<(), Failed> {
             Answer::Failed(error) => assert!(error.message.contains(wanted), "{error}"),
             other => return Err(format!("unexpected answer {other:?}").into()),
         }
+    }
+    end(container)
+}
+
+/// A health check of a daemon that has gone, or gave it up, does not go on; another exec does.
+fn a_probe_ends_with_its_client(bench: &Bench) -> Result<(), Failed> {
+    let mut container = sleeper(bench)?;
+    let (stays, theirs) = client()?;
+    container.exec("exec", process("exec sleep 1000"), Some(theirs))?;
+    drop(stays);
+    let (goes, theirs) = client()?;
+    container.probe("probe", process("exec sleep 1000"), theirs)?;
+    drop(goes);
+    match container.shim.hear()? {
+        Reply::ExecExited { exec_id, exit_code } => {
+            assert_eq!((exec_id.as_str(), exit_code), ("probe", 137))
+        }
+        other => return Err(format!("unexpected event {other:?}").into()),
     }
     end(container)
 }

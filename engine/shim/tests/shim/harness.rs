@@ -381,9 +381,26 @@ impl Container {
             exec_id: exec_id.to_owned(),
             process,
             attach,
+            ends_with_client: false,
         };
         self.shim
             .ask(RequestBody::Exec(Box::new(exec)), client.as_slice())
+    }
+
+    /// An exec that is of use to its client only.
+    pub fn probe(
+        &mut self,
+        exec_id: &str,
+        process: Process,
+        client: OwnedFd,
+    ) -> Result<Answer, Failed> {
+        let exec = Exec {
+            exec_id: exec_id.to_owned(),
+            process,
+            attach: Some(attach_all()),
+            ends_with_client: true,
+        };
+        self.shim.ask(RequestBody::Exec(Box::new(exec)), &[client])
     }
 }
 
