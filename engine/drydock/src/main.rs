@@ -3,9 +3,18 @@
 //! The roles are looked at before any flag is parsed, because the client's start-up time is a feature and the
 //! inner roles must not read what a user typed.
 
+use std::path::Path;
 use std::process::ExitCode;
 
+use drydock_runtime::pid_one;
+
 fn main() -> ExitCode {
+    // In a container; before everything else, because nothing else concerns it there.
+    let mut words = std::env::args_os();
+    let name = words.next();
+    if name.is_some_and(|name| Path::new(&name).file_name() == Some(pid_one::NAME.as_ref())) {
+        pid_one::main(words);
+    }
     #[cfg(feature = "planted-defects")]
     if let Err(error) = plant_defect() {
         eprintln!("drydock: {error}");

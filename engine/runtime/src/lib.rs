@@ -11,6 +11,7 @@ pub mod defaults;
 mod devices;
 pub mod exec;
 mod identity;
+pub mod pid_one;
 mod program;
 mod report;
 mod rootfs;
@@ -19,4 +20,4 @@ pub mod skeleton;
 pub mod spec;
 pub mod user;
 
-pub use rootfs::STAGING;
+pub use rootfs::{INIT_FOLDER, STAGING};

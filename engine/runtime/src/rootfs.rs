@@ -22,10 +22,14 @@ use nix::sys::stat::{Mode, SFlag, fstat};
 
 use crate::cgroup::Hierarchies;
 use crate::spec::{Mount, Rootfs, Spec};
-use crate::{cgroup_mounts, devices};
+use crate::{cgroup_mounts, devices, pid_one};
 
 /// Where the root is put together, in the spawner's mount namespace.
 pub const STAGING: &str = "/root";
+
+/// Where the program of the small init lies, in the spawner's mount namespace: on a file system that nobody can write
+/// to, whatever they may do in their own namespaces.
+pub const INIT_FOLDER: &str = "/init";
 
 /// What /proc, /sys, /dev/mqueue and most others carry.
 const CONFINED: MountAttributes = MountAttributes::from_all(&[
@@ -112,6 +116,13 @@ pub fn build(spec: &Spec, hierarchies: &Hierarchies, binds: Vec<OwnedFd>) -> Res
     let mut binds = binds.into_iter();
     for extra in &spec.mounts {
         mount_extra(&tree, extra, spec.rootfs.readonly, &mut binds)?;
+    }
+    // Last: what the user mounts there does not become PID 1 in its place.
+    if spec.init {
+        let file = Path::new(INIT_FOLDER).join(pid_one::NAME);
+        let file = mounts::open_tree_clone(&file)
+            .context(|| format!("failed to open {}", file.display()))?;
+        attach_bind(&tree, file, Path::new(pid_one::PATH), true)?;
     }
     Ok(tree)
 }

@@ -42,6 +42,8 @@ pub struct Spec {
     pub sysctls: Vec<(String, String)>,
     /// Where it sits in the cgroup tree and what limits it.
     pub cgroup: Cgroup,
+    /// Bind the engine's small init at [`crate::pid_one::PATH`]; the process's arguments begin with it then.
+    pub init: bool,
     /// What PID 1 runs.
     pub process: Process,
 }

@@ -191,6 +191,7 @@ fn spec(id: &str, layer: &std::path::Path, home: &std::path::Path, command: &[St
             path: format!("drydock-example/{id}"),
             ..Default::default()
         },
+        init: false,
         process: Process {
             args: command.to_vec(),
             env: text(&["PATH=/bin:/usr/bin"]),

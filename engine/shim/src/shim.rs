@@ -18,7 +18,6 @@ use drydock_sys::{clock, descriptors, process};
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use nix::sys::signalfd::SignalFd;
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
 use crate::connection::Connection;
@@ -382,24 +381,19 @@ impl Shim {
         while self.signals.read_signal()?.is_some() {}
         let mut init_code = None;
         loop {
-            let (pid, code) = match waitpid(None::<Pid>, Some(WaitPidFlag::WNOHANG)) {
-                Ok(WaitStatus::Exited(pid, code)) => (pid, code),
-                Ok(WaitStatus::Signaled(pid, signal, _)) => {
-                    let wrong = i32::from(defect!("signal-code-off-by-one"));
-                    (pid, 128 + signal as i32 + wrong)
-                }
-                Ok(WaitStatus::StillAlive) | Err(Errno::ECHILD) => break,
-                Ok(_) | Err(Errno::EINTR) => continue,
-                Err(error) => return Err(error.into()),
+            let Some((pid, mut code)) = process::reap()? else {
+                break;
             };
-            let ended = |session: &&mut Session| {
-                session.process.pid == pid.as_raw() && session.exit_code.is_none()
-            };
+            if code > 128 && defect!("signal-code-off-by-one") {
+                code += 1;
+            }
+            let ended =
+                |session: &&mut Session| session.process.pid == pid && session.exit_code.is_none();
             let Some(session) = self.sessions.iter_mut().find(ended) else {
                 // A compression, or an orphan of a container that shares the host's PIDs.
                 self.sessions
                     .iter_mut()
-                    .for_each(|session| session.compressed(pid.as_raw()));
+                    .for_each(|session| session.compressed(pid));
                 continue;
             };
             match session.exec_id.clone() {

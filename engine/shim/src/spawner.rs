@@ -13,12 +13,14 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
 use drydock_runtime::cgroup::Hierarchies;
+use drydock_runtime::pid_one;
 use drydock_sys::{descriptors, process};
 use nix::fcntl::{FcntlArg, OFlag, SealFlag, fcntl};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
@@ -232,6 +234,7 @@ fn enter_small_tree(roots: &Roots) -> io::Result<()> {
     }
     std::fs::create_dir(place.join(drydock_runtime::STAGING.trim_start_matches('/')))?;
     nix::unistd::chdir(&place)?;
+    provide_init()?;
     nix::unistd::pivot_root(".", ".").map_err(|errno| {
         // pivot_root(2): EINVAL where the root is no mount point, as after a plain chroot, or is the first
         // file system of a start from an initramfs.
@@ -243,6 +246,41 @@ fn enter_small_tree(roots: &Roots) -> io::Result<()> {
     umount2(".", MntFlags::MNT_DETACH)?;
     nix::unistd::chdir("/")?;
     Ok(())
+}
+
+/// Puts the program of `--init` below the current directory, on a file system for which there is no writing: an overlay
+/// without an upper layer. A bind of it in a container is read-only, but a container that may mount could make it
+/// writable, and all containers have the same file.
+fn provide_init() -> io::Result<()> {
+    const LAYERS: &str = "init-layers";
+    let folder = drydock_runtime::INIT_FOLDER.trim_start_matches('/');
+    let layers = Path::new(LAYERS);
+    // An overlay without an upper layer wants two others.
+    for directory in [
+        layers,
+        &layers.join("program"),
+        &layers.join("empty"),
+        Path::new(folder),
+    ] {
+        std::fs::create_dir(directory)?;
+    }
+    let program = layers.join("program").join(pid_one::NAME);
+    std::fs::copy("/proc/self/exe", &program)?;
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755))?;
+    let options = format!("lowerdir={LAYERS}/program:{LAYERS}/empty");
+    mount(
+        Some("overlay"),
+        folder,
+        Some("overlay"),
+        MsFlags::MS_RDONLY | MsFlags::MS_NOSUID | MsFlags::MS_NODEV,
+        Some(options.as_str()),
+    )
+    .map_err(|errno| {
+        io::Error::other(format!(
+            "failed to mount the program of --init: {}",
+            errno.desc().to_lowercase()
+        ))
+    })
 }
 
 /// One shim for each message.

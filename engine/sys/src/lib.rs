@@ -13,6 +13,7 @@ pub mod mounts;
 pub mod paths;
 pub mod process;
 pub mod readiness;
+pub mod signals;
 pub mod terminal;
 
 use std::io;

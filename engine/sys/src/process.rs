@@ -100,6 +100,56 @@ pub fn fork() -> io::Result<Side> {
     fork_into(CloneFlags::empty(), None, false)
 }
 
+/// Which side of a [`fork_simply`] this is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fork {
+    /// The new process.
+    Child,
+    /// The caller, with the new process's number.
+    Parent(i32),
+}
+
+/// Forks by fork(2), for a process inside a container: the usual seccomp profile has no clone3(2). The caller must have
+/// one thread only.
+pub fn fork_simply() -> io::Result<Fork> {
+    // SAFETY: the child gets a copy of this address space. The process has one thread by contract, so no lock is held
+    // by another.
+    match check(unsafe { libc::fork() }.into())? {
+        0 => Ok(Fork::Child),
+        pid => Ok(Fork::Parent(pid as i32)),
+    }
+}
+
+/// Takes the exit code of one child that has ended: its number, and the code of exit(3) or 128 and the number of the
+/// signal that ended it, which may be one that `nix` has no name for. None when none has ended (waitpid(2)).
+pub fn reap() -> io::Result<Option<(i32, i32)>> {
+    loop {
+        let mut status = 0;
+        // SAFETY: waitpid writes to one integer.
+        let pid = match check(unsafe { libc::waitpid(-1, &raw mut status, libc::WNOHANG) }.into()) {
+            Ok(0) => return Ok(None),
+            Ok(pid) => pid as i32,
+            Err(error) => match error.raw_os_error() {
+                Some(libc::ECHILD) => return Ok(None),
+                Some(libc::EINTR) => continue,
+                _ => return Err(error),
+            },
+        };
+        if libc::WIFEXITED(status) {
+            return Ok(Some((pid, libc::WEXITSTATUS(status))));
+        }
+        if libc::WIFSIGNALED(status) {
+            return Ok(Some((pid, 128 + libc::WTERMSIG(status))));
+        }
+    }
+}
+
+/// Sends a signal to a process by its number (kill(2)): for one's own child, which keeps its number until it is reaped.
+pub fn kill(pid: i32, signal: i32) -> io::Result<()> {
+    // SAFETY: kill takes integers.
+    check(unsafe { libc::kill(pid, signal) }.into()).map(drop)
+}
+
 /// Ends this process at once, without destructors or buffers: the only right end of a fork that did not
 /// exec (_exit(2)).
 pub fn exit_now(code: i32) -> ! {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use drydock_api::Error;
 use drydock_api::models::HostConfig;
 use drydock_defects::defect;
+use drydock_runtime::pid_one;
 use drydock_runtime::seccomp::{self, Architecture};
 use drydock_runtime::spec::{Cgroup, Mount, Namespaces, NetworkNamespace, Process, Rootfs, Spec};
 use drydock_sys::mounts::open_tree_clone;
@@ -92,9 +93,15 @@ pub fn prepare(
         devices: devices::of(&host)?,
         sysctls: sysctls(record, &host)?,
         cgroup: cgroup(engine, record, &host),
-        process: process(record, &host)?,
+        init: has_init(engine, &host),
+        process: process(record, &host, has_init(engine, &host))?,
     };
     Ok(Prepared { spec, binds })
+}
+
+/// Whether the engine's init goes before the program. In another PID namespace there is one already.
+fn has_init(engine: &Engine, host: &HostConfig) -> bool {
+    host.pid_mode.as_deref().unwrap_or("").is_empty() && host.init.unwrap_or(engine.settings.init)
 }
 
 fn mount_target(mount: &Mount) -> &Path {
@@ -201,7 +208,7 @@ pub fn cgroup(engine: &Engine, record: &Record, host: &HostConfig) -> Cgroup {
     }
 }
 
-fn process(record: &Record, host: &HostConfig) -> Result<Process, Error> {
+fn process(record: &Record, host: &HostConfig, init: bool) -> Result<Process, Error> {
     let terminal = record.config_truth("Tty");
     let console = host.console_size.as_deref().unwrap_or_default();
     let size = |index: usize| {
@@ -213,7 +220,11 @@ fn process(record: &Record, host: &HostConfig) -> Result<Process, Error> {
     let security = security::read(host.security_opt.as_deref().unwrap_or_default())?;
     let capabilities = capabilities(host)?;
     Ok(Process {
-        args: std::iter::once(record.path.clone())
+        args: [pid_one::PATH, "--"]
+            .into_iter()
+            .filter(|_| init)
+            .map(str::to_owned)
+            .chain([record.path.clone()])
             .chain(record.args.iter().cloned())
             .collect(),
         env: environment(record, terminal),

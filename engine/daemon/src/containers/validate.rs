@@ -207,9 +207,6 @@ pub fn host_config(
             "unknown or invalid runtime name: {runtime}"
         )));
     }
-    if host.init == Some(true) {
-        return Err(Error::not_built("--init is"));
-    }
     others(host, find)
 }
 

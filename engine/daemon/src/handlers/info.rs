@@ -65,6 +65,7 @@ pub fn info(engine: &Engine) -> Answer {
         "CDISpecDirs": [],
     }));
     value["ContainersPaused"] = json!(paused);
+    value["InitBinary"] = json!(drydock_runtime::pid_one::NAME);
     Answer::json(&value)
 }
 

@@ -38,6 +38,8 @@ pub struct Settings {
     pub mtu: u32,
     /// Containers outlive the daemon.
     pub live_restore: bool,
+    /// Containers that do not say whether they want an init have one.
+    pub init: bool,
     /// Log driver of a container that names none.
     pub log_driver: String,
     /// Its options.
@@ -105,6 +107,7 @@ impl Settings {
                 .and_then(|mtu| u32::try_from(mtu).ok())
                 .unwrap_or(1500),
             live_restore: truth("live-restore", true),
+            init: truth("init", false),
             log_driver,
             log_opts,
             insecure_registries: keys::text_list(map, "insecure-registries"),

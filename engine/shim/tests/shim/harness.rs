@@ -165,6 +165,7 @@ impl Bench {
                 path: format!("{}/{id}", self.cgroup),
                 ..Default::default()
             },
+            init: false,
             process: process(script),
         }
     }
