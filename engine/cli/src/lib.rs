@@ -1,5 +1,5 @@
 //! The client `drydock`: Docker's grammar, tables, formats, terminal handling and exit codes, over the Engine
-//! API. It links no other part of the engine, so it drives any engine that speaks the API.
+//! API. Of the engine it links the tar reader and writer alone, so it drives any engine that speaks the API.
 //!
 //! Called by the name `docker` (a symbolic link), it calls itself `docker` in its messages too, so that a
 //! script that reads them need not know which client it has.
@@ -213,7 +213,11 @@ fn one_host(global: Matches) -> Result<Matches, UsageError> {
 }
 
 fn usage(program: &str, name: &str, command: &commands::Command) -> String {
-    format!("Usage:  {program} {name} {}", command.usage)
+    // A command with two forms has them in two lines.
+    let forms = command
+        .usage
+        .replace('\n', &format!("\n\t{program} {name} "));
+    format!("Usage:  {program} {name} {forms}")
         .trim_end()
         .to_string()
 }

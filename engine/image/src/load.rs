@@ -268,8 +268,11 @@ fn entries(spool: &Spool) -> Result<Vec<Entry>, Error> {
                 .into(),
         ));
     }
-    // Docker's text: it looks for that file last, too.
-    Err(spool.missing(LEGACY))
+    // Docker's texts: it takes each directory for an image of the old format, and looks for that file last. An
+    // export, which is a file tree and no image, meets the first.
+    let folder = spool.first_folder();
+    let description = folder.and_then(|folder| Some(format!("{}/json", folder.to_str()?)));
+    Err(spool.missing(description.as_deref().unwrap_or(LEGACY)))
 }
 
 fn manifest(bytes: &[u8]) -> Result<Vec<Entry>, Error> {

@@ -78,6 +78,16 @@ impl Spool {
         self.find(name).is_some()
     }
 
+    /// The first directory of the archive that has something in it.
+    pub(crate) fn first_folder(&self) -> Option<PathBuf> {
+        let folder = |path: &PathBuf| {
+            let mut parts = path.components();
+            let first = parts.next()?;
+            parts.next().map(|_| PathBuf::from(first.as_os_str()))
+        };
+        self.members.keys().find_map(folder)
+    }
+
     /// Reads a whole file, which must be small.
     pub(crate) fn document(&self, name: &str) -> Result<Vec<u8>, Error> {
         let mut reader = self.open(name)?;

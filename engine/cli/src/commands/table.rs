@@ -1,9 +1,9 @@
 //! The table of all commands.
 
 use super::{
-    Command, about, attach, bootstrap, commit, create, diff, down, events, exec, history, images,
-    inspect, lifecycle, logs, port, prune, ps, run, save, start, stats, top, transfer, up, update,
-    usage,
+    Command, about, attach, bootstrap, commit, cp, create, diff, down, events, exec, history,
+    images, inspect, lifecycle, logs, port, prune, ps, run, save, start, stats, top, transfer, up,
+    update, usage,
 };
 use crate::container;
 use crate::flags::Flag;
@@ -306,6 +306,15 @@ pub const COMMANDS: &[Command] = &[
         words: (1, 1),
         interspersed: true,
         run: diff::run,
+    },
+    Command {
+        names: &["cp", "container cp"],
+        usage: "[OPTIONS] CONTAINER:SRC_PATH DEST_PATH|-\n[OPTIONS] SRC_PATH|- CONTAINER:DEST_PATH",
+        about: "Copy files between a container and the host; '-' is a tar archive on stdin or stdout",
+        flags: &[cp::FLAGS],
+        words: (2, 2),
+        interspersed: true,
+        run: cp::run,
     },
     Command {
         names: &["export", "container export"],

@@ -47,7 +47,10 @@ pub async fn read(engine: &Arc<Engine>, request: &Request) -> Result<Answer, Err
     let container = engine.containers.find(&request.name)?;
     let only_stat = request.method == hyper::Method::HEAD;
     let operation = match only_stat {
-        true => Operation::Stat { path: place },
+        // As it was given: whoever only looks, follows a link before a `..`, as the kernel does.
+        true => Operation::Stat {
+            path: request.query.get("path").to_owned(),
+        },
         false => Operation::Read { path: place },
     };
     let (mut copier, _) = look(engine, &container, operation, true).await?;

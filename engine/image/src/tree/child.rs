@@ -179,6 +179,8 @@ fn write(
         keep_kinds,
         owner: owner.map_or(Owner::Archive, |(uid, gid)| Owner::Given(uid, gid)),
         target: &target,
+        whole_names: false,
+        renamed: None,
     };
     let input: &UnixStream = socket;
     Ok(extract::extract(input, directory, &options)?)

@@ -6,8 +6,7 @@
 //! ([`crate::unpack::root`]), and a name that climbs is refused as text before that.
 
 use std::ffi::OsStr;
-use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -48,6 +47,35 @@ pub struct Options<'a> {
     pub owner: Owner,
     /// What messages call the target.
     pub target: &'a str,
+    /// Messages name files by whole paths, as the client's.
+    pub whole_names: bool,
+    /// What the archive's one member is called instead.
+    pub renamed: Option<Renamed>,
+}
+
+/// Another name for the member that an archive is about: a copy's target often has another name than its source.
+#[derive(Clone, Debug)]
+pub struct Renamed {
+    /// Its name in the archive.
+    pub old: String,
+    /// Its name here.
+    pub new: String,
+}
+
+impl Renamed {
+    /// A name with the first occurrence of the old one replaced. Every name in such an archive begins with it.
+    fn apply(&self, name: &mut Vec<u8>) {
+        // The names below the root begin with the slash already.
+        let old = if self.old == "/" { "" } else { &self.old };
+        let old = old.as_bytes();
+        let at = match old {
+            [] => Some(0),
+            old => name.windows(old.len()).position(|part| part == old),
+        };
+        if let Some(at) = at {
+            name.splice(at..at + old.len(), self.new.bytes());
+        }
+    }
 }
 
 /// Unpacks an archive, which may be compressed, into a directory.
@@ -61,7 +89,13 @@ pub fn extract(archive: impl Read, directory: OwnedFd, options: &Options<'_>) ->
         directories: Vec::new(),
     };
     let mut tape = Tape::new(decompress(archive)?);
-    while let Some(member) = tape.next(&mut |_| Ok(()))? {
+    while let Some(mut member) = tape.next(&mut |_| Ok(()))? {
+        if let Some(renamed) = &options.renamed {
+            renamed.apply(&mut member.name);
+            if member.kind == kind::HARD_LINK {
+                renamed.apply(&mut member.link);
+            }
+        }
         extraction.member(&member, &mut tape)?;
     }
     extraction.set_directory_times()
@@ -93,7 +127,10 @@ impl Extraction<'_> {
         let place = self
             .root
             .place(&path)
-            .map_err(|error| go_error(&format!("openat {shown}"), &error))?;
+            .map_err(|error| match error.raw_os_error() {
+                Some(nix::libc::ELOOP) => invalid("too many links"),
+                _ => go_error(&format!("openat {shown}"), &error),
+            })?;
         self.make_room(member, &path, &place)?;
         self.make(member, &path, &place, &attributes, tape)
     }
@@ -121,7 +158,14 @@ impl Extraction<'_> {
         };
         let was_directory = kind_of(&status) == SFlag::S_IFDIR;
         let is_directory = member.kind == kind::DIRECTORY;
-        let (name, target) = (path.display(), self.options.target);
+        let target = self.options.target;
+        let whole = Path::new(target).join(path);
+        let name = if self.options.whole_names {
+            &whole
+        } else {
+            path
+        }
+        .display();
         let keep_kinds = self.options.keep_kinds && !defect!("copy-replaces-directory");
         match (was_directory, is_directory) {
             (true, true) => Ok(()),
@@ -155,9 +199,10 @@ impl Extraction<'_> {
         };
         let device = || makedev(member.device.0, member.device.1);
         match member.kind {
-            kind::REGULAR | kind::GNU_SPARSE => {
-                let file = place.make_file().map_err(name("openat"))?;
-                fill(&file, member, tape).map_err(name("write"))?;
+            // GNU's sparse files are not among them, as in Docker.
+            kind::REGULAR => {
+                let mut file = place.make_file().map_err(name("openat"))?;
+                io::copy(&mut tape.by_ref().take(member.size), &mut file).map_err(name("write"))?;
                 root::set_attributes(&file, attributes, &kept(member))
             }
             kind::DIRECTORY => {
@@ -205,19 +250,6 @@ impl Extraction<'_> {
         }
         Ok(())
     }
-}
-
-/// Writes a member's contents, the pieces of a sparse one where they belong.
-fn fill(mut file: &File, member: &Member, tape: &mut Tape<impl Read>) -> io::Result<()> {
-    let Some((size, pieces)) = &member.sparse else {
-        return io::copy(&mut tape.by_ref().take(member.size), &mut file).map(drop);
-    };
-    for (offset, length) in pieces {
-        file.seek(SeekFrom::Start(*offset))?;
-        io::copy(&mut tape.by_ref().take(*length), &mut file)?;
-    }
-    file.set_len(*size)?;
-    file.flush()
 }
 
 /// Removes a file, or a directory with all that is in it. Each name is removed from a directory that is held

@@ -27,6 +27,8 @@ mod header;
 pub mod pack;
 pub mod path;
 pub mod protocol;
+#[cfg(test)]
+mod races;
 pub mod stat;
 mod view;
 

@@ -63,12 +63,12 @@ pub struct MountPoint {
     pub readonly: bool,
 }
 
-/// What to do. Paths are of the form that [`super::path::inside`] gives.
+/// What to do. Paths are of the form that [`super::path::inside`] gives, but for the first.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Operation {
     /// Look.
     Stat {
-        /// At what.
+        /// At what; as the client wrote it.
         path: String,
     },
     /// Look, and pack it.

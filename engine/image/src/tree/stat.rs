@@ -78,7 +78,7 @@ pub fn open(root: BorrowedFd<'_>, place: &str) -> io::Result<(OwnedFd, FileStat)
     look().map_err(|error: io::Error| go_error(&format!("lstat {place}"), &error))
 }
 
-/// Looks at a path of the form that [`path::inside`] gives.
+/// Looks at a path, which is one from the root even without a slash before it.
 ///
 /// # Errors
 /// As [`open`], and for links in a circle.
