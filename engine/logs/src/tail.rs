@@ -81,8 +81,13 @@ fn find_message(file: &File, end: u64, wanted: u64) -> io::Result<Option<Start>>
         let Some(start) = footer.checked_sub(LENGTH + length as u64) else {
             return Ok(None);
         };
-        let header = read_range(file, start, start + LENGTH)?;
-        if length == 0 || local::length_at(&header, 0) != Some(length) {
+        let too_long = length > MAX_RECORD;
+        if too_long
+            || !matches!(
+                local::decode(&read_range(file, start, offset)?),
+                local::Found::Record(..)
+            )
+        {
             return Ok(None);
         }
         (offset, records) = (start, records + 1);

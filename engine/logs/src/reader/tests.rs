@@ -384,3 +384,129 @@ fn any_damage_costs_only_what_it_touches() {
         }
     }
 }
+
+/// The driver `local`, and both formats compressed, read like plain `json-file`.
+#[test]
+fn every_format_is_read_alike() {
+    for (format, compress) in [
+        (Format::Json, true),
+        (Format::Local, false),
+        (Format::Local, true),
+    ] {
+        let mut log = Log::of(format, 500, 4, compress);
+        let mut follower = log.reader(ReadOptions::default());
+        let mut seen = Vec::new();
+        for step in 0..60 {
+            log.write(step % 9);
+            seen.extend(new(&mut follower));
+        }
+        let what = format!("{format:?}, compressed {compress}");
+        assert_eq!(seen, (0..log.next).collect::<Vec<u64>>(), "{what}");
+        assert_eq!(follower.skipped(), Skipped::default());
+        let oldest = numbered(&log.path, 3);
+        assert_eq!(
+            (
+                oldest.exists(),
+                crate::compress::compressed(&oldest).exists()
+            ),
+            (!compress, compress),
+            "{what}"
+        );
+        assert!(!numbered(&log.path, 4).exists());
+        let kept = all(&mut log.reader(ReadOptions::default()));
+        assert!(kept.len() > 10 && kept.is_sorted() && kept.last() == Some(&(log.next - 1)));
+        for count in [0, 1, 7, kept.len() as u64 - 1, kept.len() as u64, u64::MAX] {
+            let first = kept.len() - usize::try_from(count).unwrap_or(usize::MAX).min(kept.len());
+            assert_eq!(
+                all(&mut log.reader(tail(count))),
+                kept[first..],
+                "{what}, tail {count}"
+            );
+        }
+        // Line n has the time n: what is older need not be unpacked.
+        let since = ReadOptions {
+            since: Some(log.next - 3),
+            ..ReadOptions::default()
+        };
+        assert_eq!(
+            all(&mut log.reader(since)),
+            (log.next - 3..log.next).collect::<Vec<u64>>(),
+            "{what}"
+        );
+    }
+}
+
+/// Every way to cut or blank a log of `local`: the other records are always found.
+#[test]
+fn damage_in_local_costs_only_what_it_touches() {
+    let mut log = Log::of(Format::Local, 0, 1, false);
+    let mut ends = vec![0];
+    for _ in 0..3 {
+        log.write(1);
+        ends.push(fs::metadata(&log.path).unwrap().len() as usize);
+    }
+    let whole = fs::read(&log.path).unwrap();
+    for start in 0..whole.len() {
+        for length in [1, 5, ends[1]] {
+            let end = (start + length).min(whole.len());
+            let mut bytes = whole.clone();
+            bytes[start..end].fill(0);
+            fs::write(&log.path, &bytes).unwrap();
+            // A blank in the line itself is no damage that anybody could tell.
+            let lines = |options| -> Vec<Vec<u8>> {
+                log.reader(options)
+                    .map(|entry| entry.unwrap().line)
+                    .collect()
+            };
+            let seen = lines(ReadOptions::default());
+            for number in (0..3).filter(|&number| start >= ends[number + 1] || end <= ends[number])
+            {
+                let line = format!("{number}\n").into_bytes();
+                assert!(seen.contains(&line), "{start}..{end}: {seen:?}");
+            }
+            assert_eq!(lines(tail(1)).last(), seen.last(), "{start}..{end}");
+        }
+    }
+}
+
+/// The container writes a lot more than it may keep: the disk holds what the options say, and one record more
+/// for each file.
+#[test]
+fn a_chatty_container_stays_within_its_files() {
+    for (format, compress) in [(Format::Json, false), (Format::Local, true)] {
+        let mut log = Log::of(format, 20_000, 3, compress);
+        let chunk = b"0123456789\n".repeat(6000);
+        for _ in 0..40 {
+            log.writer.append(Stream::Stdout, 1, &chunk).unwrap();
+            if let Some(job) = log.writer.take_job() {
+                job.run().unwrap();
+                log.writer.job_done();
+            }
+        }
+        let files: Vec<u64> = fs::read_dir(log.path.parent().unwrap())
+            .unwrap()
+            .map(|entry| entry.unwrap().metadata().unwrap().len())
+            .collect();
+        assert_eq!(files.len(), 3, "{files:?}");
+        // One chunk may be added while a compression runs.
+        let most = if compress { 20_000 + 6000 * 60 } else { 20_200 };
+        assert!(files.iter().all(|size| *size < most), "{files:?}");
+    }
+}
+
+/// Until the last rotation is compressed there is no other one, and the log says that it is full.
+#[test]
+fn a_compression_that_is_slow_makes_the_container_wait() {
+    let mut log = Log::of(Format::Json, 1000, 3, true);
+    let chunk = b"0123456789\n".repeat(30);
+    log.writer.append(Stream::Stdout, 1, &chunk).unwrap();
+    let job = log.writer.take_job().expect("the first rotation is due");
+    assert_eq!(log.writer.take_job(), None);
+    assert!(log.writer.is_full());
+    assert!(numbered(&log.path, 1).exists() && !numbered(&log.path, 2).exists());
+    job.run().unwrap();
+    log.writer.job_done();
+    assert!(!log.writer.is_full());
+    log.writer.append(Stream::Stdout, 1, &chunk).unwrap();
+    assert!(crate::compress::compressed(&numbered(&log.path, 2)).exists());
+}

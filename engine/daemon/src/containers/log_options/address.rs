@@ -7,6 +7,7 @@ use std::fs::File;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 
 use drydock_logs::plan::Address;
@@ -182,10 +183,16 @@ pub fn resolve(target: &Target) -> Result<(Address, Option<OwnedFd>), String> {
         Target::OwnSyslog => ["/dev/log", "/var/run/syslog", "/var/run/log"]
             .iter()
             .map(Path::new)
-            .find(|path| path.exists())
+            .find(|path| somebody_listens(path))
             .ok_or_else(|| "Unix syslog delivery error".to_owned())
             .and_then(datagram),
     }
+}
+
+/// Whether a socket is there and taken: a log of that name may be a folder, or what a dead program has left.
+fn somebody_listens(path: &Path) -> bool {
+    let probe = UnixDatagram::unbound().and_then(|socket| socket.connect(path));
+    probe.is_ok()
 }
 
 fn datagram(path: &Path) -> Result<(Address, Option<OwnedFd>), String> {

@@ -51,8 +51,8 @@ fn option<'a>(options: &'a Options, name: &str) -> Option<&'a str> {
 fn compile(expression: &str) -> Result<Regex, String> {
     Regex::new(expression).map_err(|error| {
         let why = match error.to_string() {
-            text if text.contains("unclosed group") => "missing closing )".to_owned(),
-            text if text.contains("unopened group") => "unexpected )".to_owned(),
+            text if text.contains("open group without closing") => "missing closing )".to_owned(),
+            text if text.contains("closing ')' without") => "unexpected )".to_owned(),
             text => text,
         };
         format!("error parsing regexp: {why}: `{expression}`")
