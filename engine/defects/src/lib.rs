@@ -59,7 +59,8 @@ pub const NAMES: &[&str] = &[
     "all-devices-allowed",
     "memory-unlimited",
     "processes-unlimited",
-    // Health
+    // Links and health
+    "link-variables-missing",
     "health-retries-ignored",
     // Images and errors
     "copy-replaces-directory",

@@ -281,6 +281,27 @@ impl Bridge {
         })
     }
 
+    /// Deletes the interfaces of a container: both ends of each pair. For a network namespace that outlives the container
+    /// whose it was.
+    pub fn disconnect(&self, container_id: &str) -> Result<(), Error> {
+        let route = Socket::route()?;
+        let mut batch = Batch::default();
+        let mut found = false;
+        for port in Link::ports(&route, self.index)? {
+            if port.alias.as_deref() == Some(container_id) {
+                link::delete(&mut batch, &port);
+                found = true;
+            }
+        }
+        if !found {
+            return Ok(());
+        }
+        match route.request(batch) {
+            Err(error) if error.errno() == Some(Errno::ENODEV) => Ok(()),
+            result => result.map(drop),
+        }
+    }
+
     /// The interfaces on the bridge, for a daemon that compares them with its records.
     pub fn ports(&self) -> Result<Vec<Port>, Error> {
         let links = Link::ports(&Socket::route()?, self.index)?;

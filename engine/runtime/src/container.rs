@@ -13,15 +13,20 @@ use nix::sched::CloneFlags;
 
 use crate::cgroup::{Group, Hierarchies};
 use crate::identity::{self, Directory, other};
+use crate::namespaces;
 use crate::report::{self, Report, Stamp};
 use crate::rootfs::{self, Context};
-use crate::spec::{NetworkNamespace, Spec, StartError};
+use crate::spec::{Namespace, Spec, StartError};
 
 /// Descriptors that came with a spec.
 #[derive(Debug, Default)]
 pub struct Descriptors {
     /// The network namespace to enter.
     pub network: Option<OwnedFd>,
+    /// The PID namespace to be born in.
+    pub pid: Option<OwnedFd>,
+    /// The IPC namespace to enter, and the mount namespace in which its /dev/shm is.
+    pub ipc: Option<[OwnedFd; 2]>,
     /// Detached mounts, one for each `Mount::Descriptor`.
     pub mounts: Vec<OwnedFd>,
 }
@@ -113,8 +118,8 @@ fn mount_namespace(init: &process::Child) -> Option<OwnedFd> {
 fn new_namespaces(spec: &Spec) -> CloneFlags {
     let wanted = &spec.namespaces;
     let mut flags = CloneFlags::CLONE_NEWNS;
-    flags.set(CloneFlags::CLONE_NEWPID, wanted.pid);
-    flags.set(CloneFlags::CLONE_NEWIPC, wanted.ipc);
+    flags.set(CloneFlags::CLONE_NEWPID, wanted.pid == Namespace::Own);
+    flags.set(CloneFlags::CLONE_NEWIPC, wanted.ipc == Namespace::Own);
     flags.set(CloneFlags::CLONE_NEWUTS, wanted.uts);
     flags
 }
@@ -123,11 +128,16 @@ fn clone_init(
     spec: &Spec,
     hierarchies: &Hierarchies,
     group: &Group,
-    descriptors: Descriptors,
+    mut descriptors: Descriptors,
     streams: Streams,
 ) -> io::Result<(process::Child, OwnedFd)> {
     let (ours, theirs) = report::pair()?;
-    match process::fork_into(new_namespaces(spec), group.birthplace(), false)? {
+    let pids = namespaces::choose_pids(spec.namespaces.pid, descriptors.pid.take())?;
+    let side = process::fork_into(new_namespaces(spec), group.birthplace(), false);
+    if !matches!(side, Ok(process::Side::Child)) {
+        pids.restore()?;
+    }
+    match side? {
         process::Side::Parent(child) => Ok((child, ours)),
         process::Side::Child => {
             drop(ours);
@@ -180,11 +190,12 @@ fn run_init(
     let mut stamp = |step: &str| stamps.push((step.to_owned(), clock::monotonic()));
     let failed = |message: String| other(format!("{}{message}", identity::INIT_FAILED));
     let prepared = (|| -> Result<(), String> {
-        enter_namespaces(spec, group, descriptors.network)?;
+        namespaces::enter(spec, group, descriptors.network)?;
+        let shared_memory = namespaces::enter_ipc(spec.namespaces.ipc, descriptors.ipc)?;
         stamp("init: in its cgroup and network");
         // Modes below are meant as they are written.
         nix::sys::stat::umask(nix::sys::stat::Mode::empty());
-        let tree = rootfs::build(spec, hierarchies, descriptors.mounts)?;
+        let tree = rootfs::build(spec, hierarchies, descriptors.mounts, shared_memory)?;
         stamp("init: file systems mounted");
         tree.write_sysctls(&spec.sysctls)?;
         set_names(spec)?;
@@ -201,32 +212,6 @@ fn run_init(
     // The stamps are a courtesy; a start does not fail for them.
     let _ = report::send(socket.as_fd(), &Report::Stamps(stamps), None);
     identity::become_program(&spec.id, &spec.process, Directory::Make)
-}
-
-fn enter_namespaces(spec: &Spec, group: &Group, network: Option<OwnedFd>) -> Result<(), String> {
-    // Not dumpable: until the exec, nothing in the namespaces that are entered may look into this process
-    // or trace it (CVE-2016-9962).
-    nix::sys::prctl::set_dumpable(false).context(|| "failed to become undumpable".to_owned())?;
-    nix::unistd::setsid().context(|| "failed to make a session".to_owned())?;
-    if group.birthplace().is_none() {
-        group
-            .enter()
-            .context(|| format!("failed to enter the cgroup {}", spec.cgroup.path))?;
-    }
-    if spec.namespaces.cgroup {
-        nix::sched::unshare(CloneFlags::CLONE_NEWCGROUP)
-            .context(|| "failed to make a cgroup namespace".to_owned())?;
-    }
-    match (spec.namespaces.network, network) {
-        (NetworkNamespace::Host, _) => Ok(()),
-        (NetworkNamespace::Descriptor, Some(network)) => {
-            nix::sched::setns(network, CloneFlags::CLONE_NEWNET)
-                .context(|| "failed to enter the network namespace".to_owned())
-        }
-        (NetworkNamespace::Descriptor, None) => {
-            Err("no network namespace came with the spec".to_owned())
-        }
-    }
 }
 
 fn set_names(spec: &Spec) -> Result<(), String> {

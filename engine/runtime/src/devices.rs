@@ -9,7 +9,7 @@ use nix::sys::stat::{FchmodatFlags, Mode, SFlag, fchmodat, makedev, mkdirat, mkn
 use nix::unistd::symlinkat;
 
 use crate::rootfs::Context;
-use crate::spec::{Device, Spec};
+use crate::spec::{Device, SharedMemory, Spec};
 
 /// Docker's default nodes: name, major, minor; all are character devices with mode 0666.
 const NODES: [(&str, u64, u64); 6] = [
@@ -43,7 +43,10 @@ pub fn populate(dev: &OwnedFd, spec: &Spec) -> Result<(), String> {
     if Path::new("/proc/kcore").exists() {
         symlinkat("/proc/kcore", dev, "core").context(|| "failed to make /dev/core".to_owned())?;
     }
-    for (name, mode) in [("pts", 0o755), ("shm", 0o1777), ("mqueue", 0o755)] {
+    let places = [("pts", 0o755), ("mqueue", 0o755), ("shm", 0o1777)];
+    // With `--ipc none` there is no place for shared memory either.
+    let count = places.len() - usize::from(spec.shared_memory == SharedMemory::Nothing);
+    for (name, mode) in places.into_iter().take(count) {
         mkdirat(dev, name, Mode::from_bits_truncate(mode))
             .context(|| format!("failed to make /dev/{name}"))?;
     }

@@ -22,7 +22,7 @@ use nix::sys::stat::{Mode, SFlag, fstat};
 
 use crate::cgroup::Hierarchies;
 use crate::spec::{Mount, Rootfs, Spec};
-use crate::{cgroup_mounts, devices, pid_one};
+use crate::{cgroup_mounts, devices, pid_one, shared_memory};
 
 /// Where the root is put together, in the spawner's mount namespace.
 pub const STAGING: &str = "/root";
@@ -32,7 +32,7 @@ pub const STAGING: &str = "/root";
 pub const INIT_FOLDER: &str = "/init";
 
 /// What /proc, /sys, /dev/mqueue and most others carry.
-const CONFINED: MountAttributes = MountAttributes::from_all(&[
+pub(crate) const CONFINED: MountAttributes = MountAttributes::from_all(&[
     MountAttributes::NO_SET_ID,
     MountAttributes::NO_EXECUTE,
     MountAttributes::NO_DEVICES,
@@ -65,8 +65,13 @@ pub struct Tree {
 }
 
 /// Mounts the overlay at [`STAGING`] and everything in it. `binds` are the descriptors of
-/// [`Mount::Descriptor`], in order.
-pub fn build(spec: &Spec, hierarchies: &Hierarchies, binds: Vec<OwnedFd>) -> Result<Tree> {
+/// [`Mount::Descriptor`], in order; `shared_memory` is a clone of the /dev/shm that is shared.
+pub fn build(
+    spec: &Spec,
+    hierarchies: &Hierarchies,
+    binds: Vec<OwnedFd>,
+    shared_memory: Option<OwnedFd>,
+) -> Result<Tree> {
     mount_overlay(&spec.rootfs)?;
     nix::unistd::chdir(STAGING).context(|| format!("failed to enter {STAGING}"))?;
     let root = nix::fcntl::open(
@@ -96,15 +101,7 @@ pub fn build(spec: &Spec, hierarchies: &Hierarchies, binds: Vec<OwnedFd>) -> Res
         ],
         MountAttributes::NO_SET_ID | MountAttributes::NO_EXECUTE,
     )?;
-    let shm_size =
-        CString::new(spec.shm_size.to_string()).context(|| "bad size of /dev/shm".to_owned())?;
-    mount_new(
-        &root,
-        "/dev/shm",
-        c"tmpfs",
-        &[(c"mode", c"1777"), (c"size", &shm_size)],
-        CONFINED,
-    )?;
+    shared_memory::mount(&root, spec, shared_memory)?;
     mount_new(&root, "/dev/mqueue", c"mqueue", &[], CONFINED)?;
     mount_sys(&root, spec, hierarchies)?;
     let tree = Tree {
@@ -120,8 +117,7 @@ pub fn build(spec: &Spec, hierarchies: &Hierarchies, binds: Vec<OwnedFd>) -> Res
     // Last: what the user mounts there does not become PID 1 in its place.
     if spec.init {
         let file = Path::new(INIT_FOLDER).join(pid_one::NAME);
-        let file = mounts::open_tree_clone(&file)
-            .context(|| format!("failed to open {}", file.display()))?;
+        let file = mounts::open_tree_clone(&file).context(|| format!("failed to open {file:?}"))?;
         attach_bind(&tree, file, Path::new(pid_one::PATH), true)?;
     }
     Ok(tree)
@@ -224,7 +220,7 @@ pub(crate) fn mount_new(
 
 /// A directory of the root without symbolic links on the way. runc's words for the refusal: something "must
 /// be mounted on ordinary directory".
-fn ordinary_directory(root: &OwnedFd, path: &str) -> Result<OwnedFd> {
+pub(crate) fn ordinary_directory(root: &OwnedFd, path: &str) -> Result<OwnedFd> {
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY;
     match paths::open_without_links(root.as_fd(), Path::new(path), flags, Mode::empty()) {
         Ok(place) => Ok(place),

@@ -28,6 +28,8 @@ pub struct Spec {
     pub namespaces: Namespaces,
     /// Mounts beyond the default ones, in order: binds, tmpfs, the three files of /etc.
     pub mounts: Vec<Mount>,
+    /// What is at /dev/shm.
+    pub shared_memory: SharedMemory,
     /// Size of /dev/shm in bytes.
     pub shm_size: u64,
     /// Paths hidden from the container; missing ones are skipped.
@@ -72,16 +74,41 @@ pub enum NetworkNamespace {
     Descriptor,
 }
 
+/// Whose namespace of a kind the container is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Namespace {
+    /// Its own.
+    Own,
+    /// The host's.
+    Host,
+    /// Another container's, sent as a descriptor after the network namespace: first that of the PIDs, then that of the
+    /// IPC with the other's mount namespace.
+    Descriptor,
+}
+
+/// What is at /dev/shm.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SharedMemory {
+    /// A tmpfs of its own, of [`Spec::shm_size`].
+    Own,
+    /// That of the container whose IPC namespace is shared.
+    Shared,
+    /// Nothing, unless one of the mounts is there.
+    Nothing,
+}
+
 /// Own namespace or the host's, for the kinds where Docker lets the user choose. The mount namespace is
 /// always the container's own.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Namespaces {
     /// Network namespace.
     pub network: NetworkNamespace,
-    /// Own PID namespace; false is `--pid host`.
-    pub pid: bool,
-    /// Own System V IPC and POSIX message queues; false is `--ipc host`.
-    pub ipc: bool,
+    /// PID namespace.
+    pub pid: Namespace,
+    /// System V IPC and POSIX message queues.
+    pub ipc: Namespace,
     /// Own host name; false is `--uts host`.
     pub uts: bool,
     /// Own cgroup root; false is `--cgroupns host`.

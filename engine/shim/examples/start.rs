@@ -10,7 +10,9 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 
-use drydock_runtime::spec::{Cgroup, Namespaces, NetworkNamespace, Process, Rootfs, Spec};
+use drydock_runtime::spec::{
+    Cgroup, Namespace, Namespaces, NetworkNamespace, Process, Rootfs, SharedMemory, Spec,
+};
 use drydock_shim::frame::{Decoder, encode};
 use drydock_shim::protocol::{Answer, Reply, Request, RequestBody, Start};
 use drydock_shim::spawner::{Roots, launch};
@@ -163,12 +165,13 @@ fn spec(id: &str, layer: &std::path::Path, home: &std::path::Path, command: &[St
         },
         namespaces: Namespaces {
             network: NetworkNamespace::Descriptor,
-            pid: true,
-            ipc: true,
+            pid: Namespace::Own,
+            ipc: Namespace::Own,
             uts: true,
             cgroup: true,
         },
         mounts: Vec::new(),
+        shared_memory: SharedMemory::Own,
         shm_size: 64 << 20,
         masked_paths: text(&[
             "/proc/acpi",

@@ -10,7 +10,7 @@ use std::path::Path;
 
 use drydock_logs::Log;
 use drydock_runtime::container::{self, Descriptors, Running, Streams};
-use drydock_runtime::spec::{Mount, NetworkNamespace, StartError, StartErrorKind};
+use drydock_runtime::spec::{Mount, Namespace, NetworkNamespace, StartError, StartErrorKind};
 use nix::fcntl::OFlag;
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
@@ -46,7 +46,7 @@ pub(crate) fn begin(
                 .ok_or_else(|| failed("a client's socket is missing"))
         })
         .collect::<Result<Vec<_>, _>>()?;
-    let shares_pids = !start.spec.namespaces.pid;
+    let shares_pids = start.spec.namespaces.pid != Namespace::Own;
     let signals = catch_children(shares_pids).map_err(failed)?;
     let log = open_log(&start, folder)
         .map_err(|error| failed(format!("failed to initialize logging driver: {error}")))?;
@@ -98,22 +98,30 @@ pub(crate) fn begin(
     assembled.map_err(|error: io::Error| failed(error))
 }
 
-/// The network namespace and the mounts that came with the spec, in the protocol's order.
+/// The namespaces and the mounts that came with the spec, in the protocol's order.
 fn take_descriptors(start: &Start, connection: &mut Connection) -> Result<Descriptors, StartError> {
-    let mut taken = Descriptors::default();
-    if start.spec.namespaces.network == NetworkNamespace::Descriptor {
-        let network = connection
+    let mut take = |what: &str| {
+        connection
             .take_descriptor()
-            .ok_or_else(|| failed("the network namespace is missing"))?;
-        taken.network = Some(network);
+            .ok_or_else(|| failed(format!("{what} is missing")))
+    };
+    let mut taken = Descriptors::default();
+    let namespaces = &start.spec.namespaces;
+    if namespaces.network == NetworkNamespace::Descriptor {
+        taken.network = Some(take("the network namespace")?);
+    }
+    if namespaces.pid == Namespace::Descriptor {
+        taken.pid = Some(take("the PID namespace")?);
+    }
+    if namespaces.ipc == Namespace::Descriptor {
+        taken.ipc = Some([
+            take("the IPC namespace")?,
+            take("the mount namespace of the shared memory")?,
+        ]);
     }
     for mount in &start.spec.mounts {
         if matches!(mount, Mount::Descriptor { .. }) {
-            taken.mounts.push(
-                connection
-                    .take_descriptor()
-                    .ok_or_else(|| failed("a mount is missing"))?,
-            );
+            taken.mounts.push(take("a mount")?);
         }
     }
     Ok(taken)

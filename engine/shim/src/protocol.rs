@@ -41,9 +41,9 @@ pub struct Request {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RequestBody {
-    /// Start the container. Descriptors: the network namespace if the spec says so, one for each
-    /// `Mount::Descriptor`, the folder of the log's socket if its address needs one, then one for each entry of
-    /// `attach`. Answer: `Started` or `Failed`.
+    /// Start the container. Descriptors: the namespaces of others as the spec says (network, PID, IPC with the mount
+    /// namespace of its /dev/shm), one for each `Mount::Descriptor`, the folder of the log's socket if its address needs
+    /// one, then one for each entry of `attach`. Answer: `Started` or `Failed`.
     /// After `Failed` the shim has undone everything and exits.
     Start(Box<Start>),
     /// First word of a daemon that connects to a running shim. Answer: `State`.

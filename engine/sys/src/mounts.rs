@@ -71,13 +71,11 @@ pub fn new_file_system(
         check(unsafe { libc::syscall(libc::SYS_fsopen, kind.as_ptr(), libc::FSOPEN_CLOEXEC) })?;
     // SAFETY: fsopen has just returned this descriptor to us alone.
     let context = unsafe { OwnedFd::from_raw_fd(context as i32) };
-    // The source is what /proc/mounts shows in its first column; runc names it after the type as well.
-    configure(
-        &context,
-        libc::FSCONFIG_SET_STRING,
-        Some(c"source"),
-        Some(kind),
-    )?;
+    // The source is what /proc/mounts shows in its first column; runc names most after the type as well.
+    if options.iter().all(|(key, _)| *key != c"source") {
+        let source = Some(c"source");
+        configure(&context, libc::FSCONFIG_SET_STRING, source, Some(kind))?;
+    }
     for (key, value) in options {
         if value.is_empty() {
             configure(&context, libc::FSCONFIG_SET_FLAG, Some(key), None)?;

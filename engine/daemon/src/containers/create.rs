@@ -17,7 +17,9 @@ use hyper::StatusCode;
 use serde_json::{Map, Value, json};
 
 use super::record::{FORMAT, Record, State};
-use super::{Container, health, log_options, mounts, names, record, validate, validate_network};
+use super::{
+    Container, health, join, links, log_options, mounts, names, record, validate, validate_network,
+};
 use crate::engine::Engine;
 use crate::handlers::system::architecture;
 use crate::http::{Answer, Request};
@@ -34,10 +36,11 @@ pub async fn handle(engine: &Arc<Engine>, mut request: Request) -> Result<Answer
         ));
     }
     // The order is Docker's: what the request says, the image, what depends on either, and the name.
-    let wanted = Wanted::read(body)?;
+    let mut wanted = Wanted::read(body)?;
     let find = |name: &str| engine.containers.find(name).map(drop);
     validate::host_config(&wanted.host()?, &find)?;
     let image = find_image(engine, &wanted, request.query.get("platform"))?;
+    join::resolve_names(engine, &mut wanted.host_config);
     let record = make_record(engine, wanted, &image)?;
     let name = given_name(request.query.get("name"))?;
     let id = record.id.clone();
@@ -69,8 +72,9 @@ impl Wanted {
             .filter(|host| !host.is_null())
             .unwrap_or_else(|| json!({}));
         let networking = part(&mut body, "NetworkingConfig").unwrap_or(Value::Null);
-        validate::isolation(&host)?;
         let mut config = shape::CONFIG.with(body);
+        validate_network::mode(&config, &host)?;
+        validate::isolation(&host)?;
         for key in ["Cmd", "Entrypoint", "Shell"] {
             request::string_as_list(&mut config, key);
         }
@@ -162,6 +166,8 @@ fn make_record(engine: &Engine, mut wanted: Wanted, image: &Image) -> Result<Rec
     validate::with_image(&host)?;
     fill_host_config(&mut wanted.host_config, &host);
     fill_hostname(&mut wanted.config, &host, &id)?;
+    let links = links::read(engine, host.links.as_deref().unwrap_or_default())?;
+    wanted.host_config["Links"] = Value::Null;
     // Read again: with the defaults of the engine in it.
     let host = wanted.host()?;
     let mounts = mounts::read(&host)?
@@ -183,6 +189,7 @@ fn make_record(engine: &Engine, mut wanted: Wanted, image: &Image) -> Result<Rec
         restart_count: 0,
         manually_stopped: false,
         endpoint: None,
+        links,
     })
 }
 

@@ -10,7 +10,7 @@ use drydock_shim::protocol::{self, RequestBody, VERSION};
 use hyper::StatusCode;
 use serde_json::{Value, json};
 
-use super::{Container, Status, attach, kill, names};
+use super::{Container, Status, attach, kill, links, names};
 use crate::engine::Engine;
 use crate::http::{Answer, Request};
 
@@ -148,6 +148,7 @@ pub async fn create(engine: &Arc<Engine>, mut request: Request) -> Result<Answer
         _ => return Err(kill::not_running(&record.id)),
     }
     check_user(&container, &record, &instance).await?;
+    links::linked(engine, &record)?;
     let action = format!("exec_create: {}", instance.command());
     keep(&container, instance);
     engine.events.container(&record, action, &[("execID", &id)]);

@@ -15,7 +15,7 @@ use hyper::StatusCode;
 use serde_json::Value;
 
 use super::exec::{self, ExecState, Instance};
-use super::{Container, attach, kill, security, spec, start};
+use super::{Container, attach, kill, links, security, spec, start};
 use crate::engine::Engine;
 use crate::http::{Answer, Hijack, Request};
 
@@ -167,7 +167,7 @@ async fn ask(
         .shim
         .clone()
         .ok_or_else(|| (kill::not_running(&container.id), 126))?;
-    let process = process(container, instance, body).map_err(|error| (error, 126))?;
+    let process = process(engine, container, instance, body).map_err(|error| (error, 126))?;
     let record = container.snapshot();
     engine.events.container(
         &record,
@@ -218,11 +218,18 @@ fn refused(error: &StartError) -> (Error, i32) {
 }
 
 /// The process: as the container's own, with what the request says.
-fn process(container: &Container, instance: &Instance, body: &Value) -> Result<Process, Error> {
+fn process(
+    engine: &Engine,
+    container: &Container,
+    instance: &Instance,
+    body: &Value,
+) -> Result<Process, Error> {
     let record = container.snapshot();
     let host = record.host();
     let terminal = instance.terminal();
-    let mut env = spec::environment(&record, terminal);
+    let linked = links::linked(engine, &record)?;
+    let linked = links::environment(&record.name, &linked);
+    let mut env = spec::environment(&record, terminal, &linked);
     if !defect!("exec-environment-ignored") {
         spec::replace(&mut env, instance.list("Env"));
     }

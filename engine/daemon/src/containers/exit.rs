@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::policy::Policy;
 use super::shim_link::Event;
 use super::start::{self, Trace, network_of};
-use super::{Container, Record, Status, probe, remove};
+use super::{Container, Record, Status, join, probe, remove};
 use crate::engine::Engine;
 
 /// The code of a container whose end nobody saw, as Docker's.
@@ -104,6 +104,7 @@ pub async fn ended(engine: &Arc<Engine>, container: &Arc<Container>, exit: ExitR
     stamps.push(stamp("exit published"));
     container.live().end_trace = stamps;
     container.notify_end(exit.exit_code);
+    leave_network(engine, &before).await;
     clean_up(engine, container, &before);
     if after.auto_remove() && defect!("rm-flag-ignored") {
         return container.notify_removed();
@@ -166,6 +167,9 @@ fn tell(engine: &Engine, record: &Record, exit: &ExitRecord) {
 
 /// The event of a container that left its network.
 pub fn disconnected(engine: &Engine, record: &Record) {
+    if join::named(record.network_mode()).is_some() {
+        return;
+    }
     let (id, kind) = network_of(engine, record);
     engine.events.publish(
         "network",
@@ -177,6 +181,16 @@ pub fn disconnected(engine: &Engine, record: &Record) {
             ("type", kind),
         ],
     );
+}
+
+/// Takes the container off the bridge where its network namespace does not end with it.
+pub async fn leave_network(engine: &Engine, record: &Record) {
+    if record.endpoint.is_some()
+        && join::network_is_shared(engine, &record.id)
+        && let Err(error) = engine.network.disconnect(&record.id).await
+    {
+        tracing::error!("the network of container {}: {error}", record.name);
+    }
 }
 
 /// Gives back what the run held. The network namespace ended with its last process.

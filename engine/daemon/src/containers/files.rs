@@ -17,6 +17,8 @@ pub struct Names<'a> {
     pub domainname: &'a str,
     /// `--add-host`, as `name:address`.
     pub extra_hosts: &'a [String],
+    /// The containers that it is linked to: address and names.
+    pub links: &'a [(String, String)],
     /// The container's address; None without a network of its own.
     pub address: Option<Ipv4Addr>,
     /// What `host-gateway` stands for.
@@ -38,6 +40,9 @@ pub fn hosts(names: &Names<'_>) -> String {
         } else {
             push(&mut text, address, name);
         }
+    }
+    for (address, linked) in names.links {
+        push(&mut text, address, linked);
     }
     if let Some(address) = names.address {
         push(&mut text, &address.to_string(), &own_names(names));
@@ -196,6 +201,7 @@ mod tests {
             hostname,
             domainname,
             extra_hosts: extra,
+            links: &[],
             address: Some(Ipv4Addr::new(172, 17, 0, 2)),
             gateway: Ipv4Addr::new(172, 17, 0, 1),
         }

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::container::blocking;
 use super::start::network_of;
-use super::{Container, Record, Status};
+use super::{Container, Record, Status, join, links};
 use crate::engine::Engine;
 use crate::http::{Answer, Request};
 
@@ -32,9 +32,14 @@ pub fn handle(engine: &Engine, request: &Request) -> Result<Answer, Error> {
 fn inspect(engine: &Engine, container: &Container, written: Option<u64>) -> Value {
     let record = container.snapshot();
     let started = record.state.started_at != 0;
+    // The files of who has the network.
+    let folder = match join::named(record.network_mode()) {
+        Some(other) => engine.container_directory(other),
+        None => container.directory.clone(),
+    };
     let file = |name: &str| {
         if started {
-            container.file(name).display().to_string()
+            folder.join(name).display().to_string()
         } else {
             String::new()
         }
@@ -74,6 +79,7 @@ fn inspect(engine: &Engine, container: &Container, written: Option<u64>) -> Valu
         "Config": record.config,
         "NetworkSettings": network_settings(engine, &record),
     }));
+    value["HostConfig"]["Links"] = links::shown(engine, &record);
     value["GraphDriver"] = json!({"Data": layers(engine, container, &record), "Name": "overlay2"});
     value
 }
@@ -132,6 +138,9 @@ fn network_settings(engine: &Engine, record: &Record) -> Value {
 
 /// The container's networks by name, as `inspect` and the list show them.
 pub fn networks(engine: &Engine, record: &Record) -> Value {
+    if join::named(record.network_mode()).is_some() {
+        return json!({});
+    }
     let mut fields = endpoint_fields(engine, record);
     let known = matches!(record.network_mode(), "bridge" | "host" | "none");
     if record.state.started_at != 0 && known {

@@ -1,13 +1,11 @@
 //! GET /containers/json, from the published snapshots.
 
-use std::sync::Arc;
-
 use drydock_api::{Error, shape, time};
 use serde_json::{Value, json};
 
 use super::container::blocking;
 use super::list_filter::Filter;
-use super::{Container, Record, Status, inspect};
+use super::{Container, Record, Status, inspect, links};
 use crate::engine::Engine;
 use crate::http::{Answer, Request};
 
@@ -20,11 +18,13 @@ pub fn handle(engine: &Engine, request: &Request) -> Result<Answer, Error> {
     let with_size = request.query.boolean("size");
     let filter = Filter::read(engine, request.query.get("filters"))?;
     let everything = request.query.boolean("all") || limit.is_some() || filter.names_a_state();
-    let mut chosen: Vec<(Arc<Container>, Arc<Record>)> = Vec::new();
+    let mut linked = links::names(engine);
+    let mut chosen = Vec::new();
     for container in engine.containers.all() {
         let record = container.snapshot();
         if (everything || record.is_running()) && filter.passes(&record) {
-            chosen.push((container, record));
+            let names = linked.remove(&record.id).unwrap_or_default();
+            chosen.push((container, record, names));
         }
     }
     let count = limit
@@ -33,19 +33,31 @@ pub fn handle(engine: &Engine, request: &Request) -> Result<Answer, Error> {
     let entries: Vec<Value> = chosen
         .iter()
         .take(count)
-        .map(|(container, record)| entry(engine, container, record, with_size))
+        .map(|(container, record, names)| entry(engine, container, record, names, with_size))
         .collect();
     Ok(Answer::json(&Value::from(entries)))
 }
 
 /// All containers with their sizes, for GET /system/df.
 pub fn with_sizes(engine: &Engine) -> Vec<Value> {
+    let mut linked = links::names(engine);
     let containers = engine.containers.all();
-    let show = |container: &Arc<Container>| entry(engine, container, &container.snapshot(), true);
-    containers.iter().map(show).collect()
+    let entries = containers.iter().map(|container| {
+        let names = linked.remove(&container.id).unwrap_or_default();
+        entry(engine, container, &container.snapshot(), &names, true)
+    });
+    entries.collect()
 }
 
-fn entry(engine: &Engine, container: &Container, record: &Record, with_size: bool) -> Value {
+fn entry(
+    engine: &Engine,
+    container: &Container,
+    record: &Record,
+    linked: &[String],
+    with_size: bool,
+) -> Value {
+    let names = std::iter::once(&record.name).chain(linked);
+    let names: Vec<String> = names.map(|name| format!("/{name}")).collect();
     let (written, whole) = if with_size {
         let written = blocking(|| inspect::writable_size(container));
         (
@@ -57,7 +69,7 @@ fn entry(engine: &Engine, container: &Container, record: &Record, with_size: boo
     };
     shape::CONTAINER_LIST.with(json!({
         "Id": record.id,
-        "Names": [format!("/{}", record.name)],
+        "Names": names,
         "Image": shown_image(engine, record),
         "ImageID": record.image,
         "Command": command(record),

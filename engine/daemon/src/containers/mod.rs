@@ -6,7 +6,8 @@
 //! | [`container`] | the live object: snapshot, lock, waiters, the link to its shim |
 //! | [`registry`] | all containers, by id and by name |
 //! | [`create`], [`validate`] | POST /containers/create |
-//! | [`start`], [`spec`], [`files`], [`mounts`] | POST /containers/{id}/start |
+//! | [`start`], [`prepare`], [`spec`], [`files`], [`mounts`] | POST /containers/{id}/start |
+//! | [`join`], [`links`] | what a container has of another: namespaces, and names on the default bridge |
 //! | [`exit`], [`policy`] | what happens when PID 1 ends |
 //! | [`health`], [`probe`] | health checks: the rules, and the task that runs them |
 //! | [`reconcile`] | what the daemon does with the records it finds at its start |
@@ -25,8 +26,10 @@ pub mod exit;
 pub mod files;
 pub mod health;
 pub mod inspect;
+pub mod join;
 pub mod kill;
 pub mod limits;
+pub mod links;
 pub mod list;
 pub mod list_filter;
 pub mod log_options;
@@ -35,6 +38,7 @@ pub mod mounts;
 pub mod names;
 pub mod pause;
 pub mod policy;
+pub mod prepare;
 pub mod probe;
 pub mod processes;
 pub mod prune;

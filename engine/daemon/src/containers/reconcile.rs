@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use super::policy::Policy;
 use super::shim_link::{Event, ShimLink};
 use super::start::{self, Trace};
-use super::{Container, Record, Status, exit, pause, probe, record, remove, sweep};
+use super::{Container, Record, Status, exit, join, pause, probe, record, remove, sweep};
 use crate::engine::{Engine, pid_file};
 use crate::handlers::images::in_use;
 
@@ -29,10 +29,32 @@ pub async fn run(engine: &Arc<Engine>) -> io::Result<()> {
     }
     sweep::run(engine).await;
     engine.images.release(&in_use(engine));
+    let mut containers = containers;
+    containers.sort_by_key(|container| depth(engine, &container.snapshot(), 0));
     for container in containers {
         apply_policy(engine, &container).await;
     }
     Ok(())
+}
+
+/// How many others stand one behind the other before this one can start: those it is linked to, and those whose
+/// namespaces it shares. Two that wait for each other are refused at their start.
+fn depth(engine: &Engine, record: &Record, below: u32) -> u32 {
+    const DEEPEST: u32 = 16;
+    let host = record.host();
+    let modes = [&host.network_mode, &host.pid_mode, &host.ipc_mode];
+    let joined = modes
+        .into_iter()
+        .flatten()
+        .filter_map(|mode| join::named(mode));
+    let linked = record.links.iter().map(|link| link.id.as_str());
+    joined
+        .chain(linked)
+        .filter(|_| below < DEEPEST)
+        .filter_map(|id| engine.containers.by_id(id))
+        .map(|other| 1 + depth(engine, &other.snapshot(), below + 1))
+        .max()
+        .unwrap_or(0)
 }
 
 fn read_all(engine: &Engine) -> io::Result<Vec<Arc<Container>>> {
@@ -206,6 +228,7 @@ async fn undo_start(engine: &Arc<Engine>, container: &Arc<Container>, record: &R
 
 /// The container ended while no daemon was there.
 async fn finish(engine: &Arc<Engine>, container: &Arc<Container>, ended: ExitRecord) {
+    exit::leave_network(engine, &container.snapshot()).await;
     let record = container.publish(|record| {
         let state = &mut record.state;
         state.status = Status::Exited;

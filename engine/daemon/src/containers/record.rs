@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::health::Health;
+use super::links::Link;
 
 /// The record's file in the container's directory.
 pub const FILE: &str = "container.json";
@@ -52,6 +53,9 @@ pub struct Record {
     pub manually_stopped: bool,
     /// Its place in the default bridge, while it runs.
     pub endpoint: Option<EndpointRecord>,
+    /// `--link`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub links: Vec<Link>,
 }
 
 /// The state of a container.
@@ -158,6 +162,13 @@ impl Record {
     /// The restart policy is starting it: for the API it is still waiting for that.
     fn is_starting_again(&self) -> bool {
         self.state.status == Status::Starting && self.restart_count > 0
+    }
+
+    /// The names of the container whose network it shares are its own.
+    pub fn take_names(&mut self, other: &Record) {
+        for key in ["Hostname", "Domainname"] {
+            self.config[key] = other.config[key].clone();
+        }
     }
 
     /// A text of the `Config`.
@@ -305,6 +316,7 @@ pub(crate) mod tests {
             restart_count: 0,
             manually_stopped: false,
             endpoint: None,
+            links: Vec::new(),
         }
     }
 

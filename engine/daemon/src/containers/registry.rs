@@ -22,6 +22,16 @@ struct Tables {
     names: HashMap<String, String>,
 }
 
+impl Tables {
+    /// The id of the container to which `PARENT/ALIAS` is a link.
+    fn linked(&self, name: &str) -> Option<String> {
+        let (parent, alias) = name.split_once('/')?;
+        let parent = self.containers.get(self.names.get(parent)?)?.snapshot();
+        let link = parent.links.iter().find(|link| link.alias == alias)?;
+        Some(link.id.clone())
+    }
+}
+
 impl Registry {
     /// Takes a name for an id.
     ///
@@ -74,7 +84,8 @@ impl Registry {
         lock(&self.tables).containers.get(id).cloned()
     }
 
-    /// By what a user gives: full id, name (a leading slash allowed), or a prefix of the id.
+    /// By what a user gives: full id, name (a leading slash allowed), a prefix of the id, or the name that a link gives,
+    /// `PARENT/ALIAS`.
     ///
     /// # Errors
     /// 404 when there is none, 400 when several begin with the prefix.
@@ -86,7 +97,8 @@ impl Registry {
             .get_key_value(reference)
             .map(|(id, _)| id)
             .or_else(|| tables.names.get(name));
-        if let Some(container) = id.and_then(|id| tables.containers.get(id)) {
+        let id = id.cloned().or_else(|| tables.linked(name));
+        if let Some(container) = id.and_then(|id| tables.containers.get(&id)) {
             return Ok(Arc::clone(container));
         }
         if reference.is_empty() {
@@ -139,6 +151,15 @@ mod tests {
             Ok("f00d".into()),
             "a name goes before a prefix"
         );
+        registry.find("web").unwrap().publish(|record| {
+            record.links.push(crate::containers::links::Link {
+                id: "abd2".into(),
+                name: "db".into(),
+                alias: "store".into(),
+            });
+        });
+        assert_eq!(found("/web/store"), Ok("abd2".into()));
+        assert_eq!(found("web/db"), Err(Error::no_such_container("web/db")));
         assert_eq!(
             found("ab"),
             Err(Error::invalid(

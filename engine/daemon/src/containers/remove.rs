@@ -10,7 +10,7 @@ use drydock_api::Error;
 use drydock_defects::defect;
 
 use super::container::blocking;
-use super::{Container, Status, kill};
+use super::{Container, Status, kill, links};
 use crate::engine::Engine;
 use crate::handlers::images::in_use;
 use crate::http::{Answer, Request};
@@ -25,9 +25,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub async fn handle(engine: &Arc<Engine>, request: &Request) -> Result<Answer, Error> {
     let container = engine.containers.find(&request.name)?;
     if request.query.boolean("link") {
-        return Err(Error::system(
-            "Conflict, cannot remove the default link name of the container",
-        ));
+        links::remove(engine, &request.name).await?;
+        return Ok(Answer::done());
     }
     remove(
         engine,

@@ -9,16 +9,31 @@ use drydock_api::models::HostConfig;
 use drydock_defects::defect;
 use drydock_runtime::pid_one;
 use drydock_runtime::seccomp::{self, Architecture};
-use drydock_runtime::spec::{Cgroup, Mount, Namespaces, NetworkNamespace, Process, Rootfs, Spec};
+use drydock_runtime::spec::{
+    Cgroup, Mount, Namespace, Namespaces, NetworkNamespace, Process, Rootfs, SharedMemory, Spec,
+};
 use drydock_sys::mounts::open_tree_clone;
 
 use super::mounts::Wanted;
 use super::security::{self, Seccomp};
-use super::{Container, Record, devices, mounts};
+use super::{Container, Record, devices, join, mounts};
 use crate::engine::Engine;
 
 /// Docker's PATH for an image that has none.
 const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Where the host keeps shared memory, and a container.
+const SHARED_MEMORY: &str = "/dev/shm";
+
+/// What the spec of a container takes from elsewhere.
+pub struct Context<'a> {
+    /// The directories of the image, the top layer first.
+    pub layers: Vec<PathBuf>,
+    /// Whose hosts, hostname and resolv.conf it has: its own, or those of the container whose network it shares.
+    pub files: &'a Container,
+    /// See [`super::links::environment`].
+    pub link_variables: Vec<String>,
+}
 
 /// What goes into the frame of a start, apart from the network.
 pub struct Prepared {
@@ -55,18 +70,30 @@ pub fn prepare(
     engine: &Engine,
     container: &Container,
     record: &Record,
-    layers: Vec<PathBuf>,
+    context: Context<'_>,
 ) -> Result<Prepared, Error> {
     let host = record.host();
     let privileged = host.privileged == Some(true);
-    let (mut mounts, binds) = open_mounts(&mounts::read(&host)?)?;
+    let (mut mounts, mut binds) = open_mounts(&mounts::read(&host)?)?;
+    if host.ipc_mode.as_deref() == Some("host") {
+        // Before the user's own, which may be below it.
+        binds.insert(0, open_source(Path::new(SHARED_MEMORY), false)?);
+        let target = PathBuf::from(SHARED_MEMORY);
+        mounts.insert(
+            0,
+            Mount::Descriptor {
+                target,
+                readonly: false,
+            },
+        );
+    }
     for name in ["resolv.conf", "hostname", "hosts"] {
         let target = PathBuf::from("/etc").join(name);
         // The user's own file stays.
         let taken = mounts.iter().any(|mount| mount_target(mount) == target);
         if !taken {
             mounts.push(Mount::EngineFile {
-                source: container.file(name),
+                source: context.files.file(name),
                 target,
             });
         }
@@ -76,13 +103,18 @@ pub fn prepare(
         hostname: record.config_text("Hostname").to_owned(),
         domainname: record.config_text("Domainname").to_owned(),
         rootfs: Rootfs {
-            layers,
+            layers: context.layers,
             upper: container.upper(),
             work: container.file("rw/work"),
             readonly: host.readonly_rootfs == Some(true) && !defect!("root-writable"),
         },
         namespaces: namespaces(record, &host),
         mounts,
+        shared_memory: match host.ipc_mode.as_deref() {
+            Some("host" | "none") => SharedMemory::Nothing,
+            Some(mode) if join::named(mode).is_some() => SharedMemory::Shared,
+            _ => SharedMemory::Own,
+        },
         shm_size: host
             .shm_size
             .and_then(|size| u64::try_from(size).ok())
@@ -94,7 +126,12 @@ pub fn prepare(
         sysctls: sysctls(record, &host)?,
         cgroup: cgroup(engine, record, &host),
         init: has_init(engine, &host),
-        process: process(record, &host, has_init(engine, &host))?,
+        process: process(
+            record,
+            &host,
+            has_init(engine, &host),
+            &context.link_variables,
+        )?,
     };
     Ok(Prepared { spec, binds })
 }
@@ -165,6 +202,14 @@ fn open_source(source: &Path, create: bool) -> Result<OwnedFd, Error> {
     open_tree_clone(source).map_err(|error| failed("error opening mount source path", error))
 }
 
+fn namespace(mode: &Option<String>) -> Namespace {
+    match mode.as_deref() {
+        Some("host") => Namespace::Host,
+        Some(mode) if join::named(mode).is_some() => Namespace::Descriptor,
+        _ => Namespace::Own,
+    }
+}
+
 fn namespaces(record: &Record, host: &HostConfig) -> Namespaces {
     let is_host = |mode: &Option<String>| mode.as_deref() == Some("host");
     let cgroup = host
@@ -177,8 +222,8 @@ fn namespaces(record: &Record, host: &HostConfig) -> Namespaces {
         } else {
             NetworkNamespace::Descriptor
         },
-        pid: !is_host(&host.pid_mode),
-        ipc: !is_host(&host.ipc_mode),
+        pid: namespace(&host.pid_mode),
+        ipc: namespace(&host.ipc_mode),
         uts: !is_host(&host.uts_mode),
         cgroup: cgroup != "host",
     }
@@ -208,7 +253,12 @@ pub fn cgroup(engine: &Engine, record: &Record, host: &HostConfig) -> Cgroup {
     }
 }
 
-fn process(record: &Record, host: &HostConfig, init: bool) -> Result<Process, Error> {
+fn process(
+    record: &Record,
+    host: &HostConfig,
+    init: bool,
+    link_variables: &[String],
+) -> Result<Process, Error> {
     let terminal = record.config_truth("Tty");
     let console = host.console_size.as_deref().unwrap_or_default();
     let size = |index: usize| {
@@ -227,7 +277,7 @@ fn process(record: &Record, host: &HostConfig, init: bool) -> Result<Process, Er
             .chain([record.path.clone()])
             .chain(record.args.iter().cloned())
             .collect(),
-        env: environment(record, terminal),
+        env: environment(record, terminal, link_variables),
         cwd: record.config_text("WorkingDir").to_owned(),
         user: if defect!("user-ignored") {
             String::new()
@@ -253,8 +303,9 @@ fn process(record: &Record, host: &HostConfig, init: bool) -> Result<Process, Er
     })
 }
 
-/// The environment in Docker's order: PATH, HOSTNAME, TERM, then the container's own, which replace them.
-pub fn environment(record: &Record, terminal: bool) -> Vec<String> {
+/// The environment in Docker's order: PATH, HOSTNAME, TERM, what links give, then the container's own, which replace
+/// them.
+pub fn environment(record: &Record, terminal: bool, link_variables: &[String]) -> Vec<String> {
     let mut environment = vec![
         PATH.to_owned(),
         format!("HOSTNAME={}", record.config_text("Hostname")),
@@ -262,6 +313,7 @@ pub fn environment(record: &Record, terminal: bool) -> Vec<String> {
     if terminal {
         environment.push("TERM=xterm".to_owned());
     }
+    environment.extend_from_slice(link_variables);
     replace(&mut environment, record.config_list("Env"));
     if defect!("environment-reversed") {
         environment.reverse();
@@ -396,11 +448,11 @@ mod tests {
         record.config["Hostname"] = "web".into();
         record.config["Env"] = serde_json::json!(["FOO=1", "PATH=/bin", "BAR", "HOSTNAME"]);
         assert_eq!(
-            environment(&record, true),
-            ["PATH=/bin", "TERM=xterm", "FOO=1"]
+            environment(&record, true, &["DB_PORT=1".to_owned(), "FOO=0".to_owned()]),
+            ["PATH=/bin", "TERM=xterm", "DB_PORT=1", "FOO=1"]
         );
         record.config["Env"] = serde_json::Value::Null;
-        assert_eq!(environment(&record, false), [PATH, "HOSTNAME=web"]);
+        assert_eq!(environment(&record, false, &[]), [PATH, "HOSTNAME=web"]);
     }
 
     #[test]

@@ -9,7 +9,6 @@ use std::sync::Arc;
 
 use drydock_api::Error;
 use drydock_defects::defect;
-use drydock_logs::plan::Plan;
 use drydock_runtime::spec::{StartError, StartErrorKind};
 use drydock_shim::protocol::{self, Answer, RequestBody, Stamp};
 use hyper::header::{HeaderName, HeaderValue};
@@ -20,7 +19,7 @@ use super::container::{Waiting, blocking};
 use super::record::EndpointRecord;
 use super::shim_link::{Event, ShimLink};
 use super::spec::{CREATE_FAILED, Prepared};
-use super::{Container, Record, Status, exit, files, log_options, probe, remove, spec};
+use super::{Container, Record, Status, exit, join, links, prepare, probe, remove};
 use crate::engine::Engine;
 use crate::http::{Answer as HttpAnswer, Request};
 
@@ -199,18 +198,31 @@ async fn attempt(
     container.wait_torn_down().await?;
     // Of a run whose end a former daemon did not see; this run must not be taken for it.
     exit::forget_record(container)?;
-    let endpoint = endpoint(engine, &container.snapshot())?;
+    let before = container.snapshot();
+    let mut joined = join::open(engine, &before, &before.host()).await?;
+    let shared = joined.network.take();
+    let endpoint = endpoint(engine, &before)?;
     let record = container.publish(|record| {
         record.state.status = Status::Starting;
         record.state.paused = false;
         record.state.held = false;
         record.endpoint = endpoint;
+        if let Some((other, _)) = &shared {
+            record.take_names(&other.snapshot());
+        }
     });
     container.save()?;
     trace.stamp("intent written");
+    let (files, shared) = match shared {
+        Some((other, namespace)) => (other, Some(namespace)),
+        None => (Arc::clone(container), None),
+    };
     let network = async {
         if record.network_mode() == "host" {
             return Ok(None);
+        }
+        if let Some(namespace) = shared {
+            return Ok(Some((namespace, drydock_sys::clock::monotonic())));
         }
         let made = engine
             .network
@@ -219,7 +231,7 @@ async fn attempt(
         made.map(|namespace| Some((namespace, drydock_sys::clock::monotonic())))
     };
     let local = async {
-        let prepared = blocking(|| prepare(engine, container, &record))?;
+        let prepared = blocking(|| prepare::run(engine, container, &record, &files))?;
         // Whatever can be wrong with the settings is found by now: a shim that is asked for and gets no start waits for
         // one as long as the connection lives.
         let shim = blocking(|| engine.shim())?;
@@ -248,7 +260,11 @@ async fn attempt(
         container,
         &link,
         prepared,
-        namespace.map(|(namespace, _)| namespace),
+        namespace
+            .map(|(namespace, _)| namespace)
+            .into_iter()
+            .chain(joined.pid)
+            .chain(joined.ipc.into_iter().flatten()),
     )
     .await?;
     trace.join(stamps);
@@ -265,68 +281,12 @@ fn endpoint(engine: &Engine, record: &Record) -> Result<Option<EndpointRecord>, 
             Error::system(format!("failed to set up container networking: {error}"))
         }),
         "host" | "none" => Ok(None),
+        other if join::named(other).is_some() => Ok(None),
         other => Err(Error::NotFound(format!(
             "failed to set up container networking: network {other} not found"
         ))),
     }
 }
-
-/// Everything that needs no other process: the three files, the spec, where the log goes.
-fn prepare(
-    engine: &Engine,
-    container: &Container,
-    record: &Record,
-) -> Result<(Prepared, Option<Log>), Error> {
-    let log = log_options::plan(container, record)?;
-    let image = engine
-        .images
-        .by_id(&record.image)
-        .ok_or_else(|| Error::NotFound(format!("No such image: {}", record.image)))?;
-    let mut layers = vec![engine.skeleton()];
-    layers.extend(engine.images.layers(&image));
-    write_files(engine, container, record)?;
-    let prepared = spec::prepare(engine, container, record, layers)?;
-    Ok((prepared, log))
-}
-
-fn write_files(engine: &Engine, container: &Container, record: &Record) -> Result<(), Error> {
-    let host = record.host();
-    let list = |list: &Option<Vec<String>>| list.clone().unwrap_or_default();
-    let extra_hosts = list(&host.extra_hosts);
-    let names = files::Names {
-        hostname: record.config_text("Hostname"),
-        domainname: record.config_text("Domainname"),
-        extra_hosts: &extra_hosts,
-        address: record.endpoint.as_ref().map(|endpoint| endpoint.address),
-        gateway: engine.network.config().gateway,
-    };
-    let (servers, search, options) = (
-        list(&host.dns),
-        list(&host.dns_search),
-        list(&host.dns_options),
-    );
-    let resolvers = files::Resolvers {
-        servers: &servers,
-        search: &search,
-        options: &options,
-        own_network: record.network_mode() != "host",
-    };
-    let resolv_conf = files::resolv_conf(&resolvers, &files::host_resolv_conf())?;
-    let hostname = format!("{}\n", record.config_text("Hostname"));
-    for (name, text) in [
-        ("hosts", files::hosts(&names)),
-        ("hostname", hostname),
-        ("resolv.conf", resolv_conf),
-    ] {
-        let path = container.file(name);
-        std::fs::write(&path, text)
-            .map_err(|error| Error::system(format!("write {}: {error}", path.display())))?;
-    }
-    Ok(())
-}
-
-/// What becomes of the container's output, and the folder of the socket that it goes to.
-type Log = (Plan, Option<OwnedFd>);
 
 /// What the shim says of PID 1; fields as in [`Answer::Started`].
 struct Started {
@@ -339,13 +299,12 @@ async fn send(
     engine: &Engine,
     container: &Container,
     link: &ShimLink,
-    (prepared, log): (Prepared, Option<Log>),
-    namespace: Option<OwnedFd>,
+    (prepared, log): (Prepared, Option<prepare::Log>),
+    namespaces: impl Iterator<Item = OwnedFd>,
 ) -> Result<(Started, Vec<Stamp>), Failure> {
     let record = container.snapshot();
     let (log, folder) = log.unzip();
-    let mut files: Vec<OwnedFd> = namespace
-        .into_iter()
+    let mut files: Vec<OwnedFd> = namespaces
         .chain(prepared.binds)
         .chain(folder.flatten())
         .collect();
@@ -421,6 +380,7 @@ fn publish_running(
     }
     connected(engine, &record);
     engine.events.container(&record, "start", &[]);
+    blocking(|| links::refresh(engine, &record));
     probe::watch(engine, container);
     container.set_torn_down(false);
     tokio::spawn(exit::watch(
@@ -432,6 +392,9 @@ fn publish_running(
 }
 
 fn connected(engine: &Engine, record: &Record) {
+    if join::named(record.network_mode()).is_some() {
+        return;
+    }
     let (id, kind) = network_of(engine, record);
     engine.events.publish(
         "network",

@@ -10,7 +10,7 @@ use drydock_api::Error;
 use drydock_api::models::{HostConfig, PortBinding};
 use serde_json::Value;
 
-use super::{limits, log_options, mounts, security, signals, spec, validate_network};
+use super::{join, limits, log_options, mounts, security, signals, spec, validate_network};
 
 /// Checks fields that the wire types read into enums, before they are read, so that the text is Docker's.
 ///
@@ -221,17 +221,6 @@ pub fn with_image(host: &HostConfig) -> Result<(), Error> {
 }
 
 fn namespaces(host: &HostConfig, find: &dyn Fn(&str) -> Result<(), Error>) -> Result<(), Error> {
-    let container = |mode: &str| mode.strip_prefix("container:").map(str::to_owned);
-    let network = host.network_mode.as_deref().unwrap_or("");
-    match container(network).as_deref() {
-        Some("") => {
-            return Err(Error::invalid(
-                "invalid network mode: invalid container format container:<name|id>",
-            ));
-        }
-        Some(_) => return Err(Error::not_built(format!("--network {network} is"))),
-        None => {}
-    }
     let ipc = host.ipc_mode.as_deref().unwrap_or("");
     joined(
         ipc,
@@ -239,9 +228,6 @@ fn namespaces(host: &HostConfig, find: &dyn Fn(&str) -> Result<(), Error>) -> Re
         &["", "private", "shareable", "host", "none"],
         find,
     )?;
-    if ipc == "none" {
-        return Err(Error::not_built("--ipc none is"));
-    }
     let pid = host.pid_mode.as_deref().unwrap_or("");
     joined(pid, "PID", &["", "host"], find)?;
     limits::check_shared_memory(host)?;
@@ -262,12 +248,11 @@ fn joined(
     known: &[&str],
     find: &dyn Fn(&str) -> Result<(), Error>,
 ) -> Result<(), Error> {
-    if let Some(other) = mode.strip_prefix("container:") {
-        find(other).map_err(Error::invalid)?;
-        return Err(Error::not_built(format!(
-            "--{} {mode} is",
-            kind.to_lowercase()
-        )));
+    match join::named(mode) {
+        // Docker lets this one pass until the start.
+        Some("") if kind == "IPC" => return Ok(()),
+        Some("") | None => {}
+        Some(other) => return find(other).map_err(Error::invalid),
     }
     if known.contains(&mode) {
         return Ok(());
@@ -323,13 +308,6 @@ fn others(host: &HostConfig, find: &dyn Fn(&str) -> Result<(), Error>) -> Result
         > 0
     {
         return Err(Error::not_built("published ports are"));
-    }
-    if let Some(link) = host.links.iter().flatten().next() {
-        let name = link.split(':').next().unwrap_or("");
-        find(name).map_err(|error| {
-            Error::invalid(format!("could not get container for {name}: {error}"))
-        })?;
-        return Err(Error::not_built("--link is"));
     }
     if let Some(other) = host.volumes_from.iter().flatten().next() {
         let name = other.split(':').next().unwrap_or("");

@@ -3,6 +3,73 @@
 use drydock_api::Error;
 use serde_json::Value;
 
+use super::{join, links};
+
+/// Checks what goes together with a network that is the host's or another container's, in Docker's order.
+///
+/// # Errors
+/// 400 with Docker's texts.
+pub fn mode(config: &Value, host: &Value) -> Result<(), Error> {
+    let filled = |value: &Value, key: &str| match value.get(key) {
+        Some(Value::Array(list)) => !list.is_empty(),
+        Some(Value::Object(map)) => !map.is_empty(),
+        Some(Value::String(text)) => !text.is_empty(),
+        Some(Value::Bool(yes)) => *yes,
+        _ => false,
+    };
+    let network = host
+        .get("NetworkMode")
+        .and_then(Value::as_str)
+        .unwrap_or("");
+    if network == "host" && filled(host, "Links") {
+        return Err(links::host_network());
+    }
+    let other = match network.split_once(':') {
+        None if network != "container" => return Ok(()),
+        Some((kind, _)) if kind != "container" => return Ok(()),
+        None => "",
+        Some((_, other)) => other,
+    };
+    if other.is_empty() {
+        return Err(Error::invalid(
+            "invalid network mode: invalid container format container:<name|id>",
+        ));
+    }
+    let conflicts = [
+        (config, "Hostname", "hostname and the network mode"),
+        (
+            host,
+            "Links",
+            "container type network can't be used with links. This would result in undefined behavior",
+        ),
+        (host, "Dns", "dns and the network mode"),
+        (
+            host,
+            "ExtraHosts",
+            "custom host-to-IP mapping and the network mode",
+        ),
+        (
+            host,
+            "PortBindings",
+            "port publishing and the container type network mode",
+        ),
+        (
+            host,
+            "PublishAllPorts",
+            "port publishing and the container type network mode",
+        ),
+        (
+            config,
+            "ExposedPorts",
+            "port exposing and the container type network mode",
+        ),
+    ];
+    match conflicts.iter().find(|(value, key, _)| filled(value, key)) {
+        Some((.., what)) => Err(Error::invalid(format!("conflicting options: {what}"))),
+        None => Ok(()),
+    }
+}
+
 /// Checks the `NetworkingConfig` of a request against the network mode.
 ///
 /// # Errors
@@ -11,6 +78,10 @@ pub fn networking(networking: &Value, mode: &str) -> Result<(), Error> {
     let endpoints = networking.get("EndpointsConfig").and_then(Value::as_object);
     for (network, settings) in endpoints.into_iter().flatten() {
         let default = matches!(network.as_str(), "bridge" | "default" | "host" | "none");
+        if join::named(network).is_some() {
+            of_container(network, settings)?;
+            continue;
+        }
         if !default && network != mode {
             return Err(Error::not_built(format!(
                 "network {network}: user-defined networks are"
@@ -21,6 +92,17 @@ pub fn networking(networking: &Value, mode: &str) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+/// A network of another container has nothing to be chosen.
+fn of_container(network: &str, settings: &Value) -> Result<(), Error> {
+    let address = settings.pointer("/IPAMConfig/IPv4Address");
+    match address.and_then(Value::as_str).unwrap_or("") {
+        "" => Ok(()),
+        _ => Err(Error::invalid(format!(
+            "invalid config for network {network}: invalid endpoint settings:\nuser specified IP address is supported on user defined networks only"
+        ))),
+    }
 }
 
 fn endpoint(settings: &Value) -> Result<(), Error> {
@@ -88,6 +170,49 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn what_does_not_go_with_the_network_of_another() {
+        let text = |config: Value, host: Value| {
+            mode(&config, &host).map_or_else(|error| error.to_string(), |()| "ok".to_owned())
+        };
+        let joined = |key: &str, value: Value| {
+            let mut host = json!({"NetworkMode": "container:x"});
+            host[key] = value;
+            text(json!({}), host)
+        };
+        assert_eq!(joined("Dns", json!([])), "ok");
+        assert_eq!(
+            joined("Dns", json!(["1.1.1.1"])),
+            "conflicting options: dns and the network mode"
+        );
+        assert_eq!(
+            joined("PublishAllPorts", json!(true)),
+            "conflicting options: port publishing and the container type network mode"
+        );
+        assert_eq!(
+            text(
+                json!({"Hostname": "h", "ExposedPorts": {"80/tcp": {}}}),
+                json!({"NetworkMode": "container:x"})
+            ),
+            "conflicting options: hostname and the network mode"
+        );
+        for bad in ["container:", "container"] {
+            assert_eq!(
+                text(json!({}), json!({"NetworkMode": bad})),
+                "invalid network mode: invalid container format container:<name|id>"
+            );
+        }
+        for (network, links) in [
+            ("host", json!(["a"])),
+            ("bridge", json!(["a"])),
+            ("host", Value::Null),
+        ] {
+            let refused =
+                mode(&json!({}), &json!({"NetworkMode": network, "Links": links})).is_err();
+            assert_eq!(refused, network == "host" && !links.is_null());
+        }
+    }
 
     #[test]
     fn endpoints_of_the_default_bridge() {

@@ -39,6 +39,8 @@ pub struct Network {
 enum Job {
     /// A wired namespace, or an empty one.
     Sandbox(Option<Endpoint>, oneshot::Sender<io::Result<OwnedFd>>),
+    /// Take a container off the bridge.
+    Disconnect(String, oneshot::Sender<io::Result<()>>),
     /// Look after the firewall; true when all is in place.
     Firewall(oneshot::Sender<bool>),
     /// Remove the bridge.
@@ -148,6 +150,19 @@ impl Network {
         made.await.map_err(|_| gone())?
     }
 
+    /// Takes a container that has ended off the bridge, where others go on in its network namespace: an interface goes with
+    /// its namespace only, and its address is about to be another's.
+    ///
+    /// # Errors
+    /// What the kernel refuses.
+    pub async fn disconnect(&self, container_id: &str) -> io::Result<()> {
+        let (reply, done) = oneshot::channel();
+        self.jobs
+            .send(Job::Disconnect(container_id.to_owned(), reply))
+            .map_err(|_| gone())?;
+        done.await.map_err(|_| gone())?
+    }
+
     /// Removes the bridge; for the end of a daemon that leaves no containers.
     ///
     /// # Errors
@@ -176,6 +191,9 @@ fn work(bridge: Bridge, jobs: &mpsc::Receiver<Job>) {
                     None => isolated_sandbox(),
                 };
                 let _ = reply.send(made.map_err(io::Error::other));
+            }
+            Job::Disconnect(id, reply) => {
+                let _ = reply.send(bridge.disconnect(&id).map_err(io::Error::other));
             }
             Job::Firewall(reply) => {
                 let _ = reply.send(look_after(&bridge, &mut beside));

@@ -9,7 +9,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use drydock_logs::plan::{FilePlan, Format, Plan};
-use drydock_runtime::spec::{Cgroup, Namespaces, NetworkNamespace, Process, Rootfs, Spec};
+use drydock_runtime::spec::{
+    Cgroup, Namespace, Namespaces, NetworkNamespace, Process, Rootfs, SharedMemory, Spec,
+};
 use drydock_shim::frame::{Decoder, encode};
 use drydock_shim::protocol::{
     Answer, Attach, Exec, ExitRecord, Reply, Request, RequestBody, Start,
@@ -145,12 +147,13 @@ impl Bench {
             },
             namespaces: Namespaces {
                 network: NetworkNamespace::Host,
-                pid: true,
-                ipc: true,
+                pid: Namespace::Own,
+                ipc: Namespace::Own,
                 uts: true,
                 cgroup: true,
             },
             mounts: Vec::new(),
+            shared_memory: SharedMemory::Own,
             shm_size: 64 << 20,
             masked_paths: vec![
                 "/proc/kcore".to_owned(),

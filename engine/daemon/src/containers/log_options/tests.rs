@@ -36,6 +36,7 @@ fn record(options: &[(&str, &str)]) -> Record {
         restart_count: 0,
         manually_stopped: false,
         endpoint: None,
+        links: Vec::new(),
     }
 }
 
