@@ -380,10 +380,7 @@ impl Shim {
     fn reap(&mut self, connections: &mut [Connection], buffer: &mut [u8]) -> io::Result<()> {
         while self.signals.read_signal()?.is_some() {}
         let mut init_code = None;
-        loop {
-            let Some((pid, mut code)) = process::reap()? else {
-                break;
-            };
+        while let Some((pid, mut code)) = process::reap()? {
             if code > 128 && defect!("signal-code-off-by-one") {
                 code += 1;
             }

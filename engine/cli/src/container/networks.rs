@@ -58,10 +58,9 @@ pub fn parse(matches: &Matches) -> Result<Networks, String> {
             let text = "conflicting options: cannot attach both user-defined and non-user-defined network-modes";
             return Err(text.to_string());
         }
-        // These are modes: there is no network to have an endpoint on.
-        if matches!(attachment.name.as_str(), "none" | "host")
-            || attachment.name.starts_with("container:")
-        {
+        // These are modes: there is no network to have an endpoint on. What is asked for one is the engine's to refuse.
+        let other = attachment.name.starts_with("container:");
+        if matches!(attachment.name.as_str(), "none" | "host") || (other && attachment.is_bare()) {
             continue;
         }
         if endpoints
@@ -166,6 +165,12 @@ fn attachment(value: &str) -> Result<Attachment, String> {
 }
 
 impl Attachment {
+    /// Nothing is asked for but the network.
+    fn is_bare(&self) -> bool {
+        let bare = Attachment::default();
+        self.endpoint() == bare.endpoint()
+    }
+
     /// The API's `EndpointSettings`.
     fn endpoint(&self) -> Value {
         let null_if_empty = |list: &[String]| {
