@@ -19,6 +19,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
+use drydock_defects::defect;
 use nix::fcntl::OFlag;
 use rustix::fs::{FileType, Stat};
 
@@ -190,6 +191,9 @@ impl Packer<'_> {
         name: &OsStr,
         status: &Stat,
     ) -> io::Result<bool> {
+        if is_whiteout(status) && defect!("commit-forgets-deletions") {
+            return Ok(false);
+        }
         if is_whiteout(status) {
             let hidden = [b".wh.", name.as_bytes()].concat();
             let whiteout = path.with_file_name(OsStr::from_bytes(&hidden));

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use drydock_api::models::ContainerCreateBody;
 use drydock_api::{Error, request, shape};
+use drydock_defects::defect;
 use drydock_image::{CommitOptions, Digest, config_from_changes};
 use hyper::StatusCode;
 use serde_json::{Map, Value, json};
@@ -33,6 +34,9 @@ pub async fn handle(engine: &Arc<Engine>, mut request: Request) -> Result<Answer
     {
         return Err(Error::invalid("cannot import digest reference"));
     }
+    if query.get("container").is_empty() {
+        return Err(Error::invalid("invalid name or ID supplied: \"\""));
+    }
     let container = engine.containers.find(query.get("container"))?;
     let record = container.snapshot();
     check_state(&record)?;
@@ -43,7 +47,8 @@ pub async fn handle(engine: &Arc<Engine>, mut request: Request) -> Result<Answer
         message: query.get("comment").to_owned(),
         created_by: record.config_list("Cmd").join(" "),
     };
-    if query.get("pause").is_empty() || query.boolean("pause") {
+    let wants_pause = query.get("pause").is_empty() || query.boolean("pause");
+    if wants_pause && !defect!("commit-pauses-nothing") {
         pause::hold(engine, &container).await?;
     }
     let committed = blocking(|| commit(engine, &container, options));

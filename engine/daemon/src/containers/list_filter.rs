@@ -45,7 +45,7 @@ pub struct Filter {
     exited: Vec<i32>,
     before: Option<u64>,
     since: Option<u64>,
-    /// Ids of the images of `ancestor`; None without that filter.
+    /// Ids of the images of `ancestor`, and of those made from them; None without that filter.
     images: Option<Vec<String>>,
 }
 
@@ -86,7 +86,9 @@ impl Filter {
                 .get("ancestor")
                 .iter()
                 .filter_map(|name| engine.images.resolve(name).ok());
-            found.map(|image| image.id.to_string()).collect()
+            found
+                .flat_map(|image| engine.images.family(&image.id))
+                .collect()
         });
         Ok(Filter {
             filters,

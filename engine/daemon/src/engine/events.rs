@@ -81,15 +81,13 @@ impl Event {
             && filters.labels_match(|key| self.attributes.get(key).map(String::as_str))
     }
 
-    /// By id, prefix of the id, or name.
+    /// By the beginning of the id or of the name. As in Docker, whatever kind of object the event is of: the
+    /// image `web:1` is found by the filter `container=web`.
     fn object_passes(&self, filters: &Filters, kind: &str) -> bool {
         let wanted = filters.get(kind);
-        let name = self.attributes.get("name");
-        wanted.is_empty()
-            || self.kind == kind
-                && wanted
-                    .iter()
-                    .any(|wanted| self.id.starts_with(wanted.as_str()) || name == Some(wanted))
+        let name = self.attributes.get("name").map_or("", String::as_str);
+        let is = |wanted: &String| self.id.starts_with(wanted) || name.starts_with(wanted);
+        wanted.is_empty() || wanted.iter().any(is)
     }
 
     /// By an image's id or name, with or without its tag; also the events of its containers.
@@ -235,6 +233,15 @@ mod tests {
         ] {
             assert!(!passes(&event, no), "{no}");
         }
+    }
+
+    /// As in Docker, which looks at the beginning of any object's name.
+    #[test]
+    fn a_container_is_meant_by_the_beginning_of_a_name() {
+        let event = event("image", "tag", &[("name", "web:1")]);
+        assert!(passes(&event, r#"{"container":["web"]}"#));
+        assert!(passes(&event, r#"{"volume":["abc"]}"#));
+        assert!(!passes(&event, r#"{"container":["eb"]}"#));
     }
 
     #[test]

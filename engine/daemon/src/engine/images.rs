@@ -59,6 +59,22 @@ impl Images {
         self.store.resolve(name).map_err(error)
     }
 
+    /// The ids of an image and of all that were made from it, directly or not.
+    pub fn family(&self, id: &Digest) -> Vec<String> {
+        let images = self.store.list();
+        let mut family = vec![*id];
+        let mut next = 0;
+        while let Some(parent) = family.get(next).copied() {
+            let children = images
+                .iter()
+                .filter(|image| image.parent == Some(parent))
+                .map(|image| image.id);
+            family.extend(children);
+            next += 1;
+        }
+        family.iter().map(Digest::to_string).collect()
+    }
+
     /// By full id, also one that was removed with force while a container used it.
     pub fn by_id(&self, id: &str) -> Option<Arc<Image>> {
         self.store.get(&id.parse().ok()?)

@@ -6,7 +6,7 @@
 use std::io::{self, Write};
 use std::sync::Arc;
 
-use drydock_api::Error;
+use drydock_api::{Error, request};
 use drydock_image::Saving;
 use hyper::body::Bytes;
 use serde_json::Value;
@@ -50,8 +50,11 @@ fn save(engine: &Arc<Engine>, request: &Request, names: &[String]) -> Result<Ans
 
 /// Every image here is for one platform, so another one cannot be saved.
 fn check_platform(engine: &Engine, saving: &Saving, text: &str) -> Result<(), Error> {
-    let platform: Value = serde_json::from_str(text)
-        .map_err(|error| Error::invalid(format!("failed to parse platform: {error}")))?;
+    let platform = request::parse_object(text.as_bytes(), "v1.Platform").map_err(|error| {
+        let error = error.to_string();
+        let why = error.trim_start_matches("invalid JSON: ");
+        Error::invalid(format!("failed to parse platform: {why}"))
+    })?;
     let part = |key: &str| platform.get(key).and_then(Value::as_str).unwrap_or("");
     if part("os").is_empty() || part("architecture").is_empty() {
         return Err(Error::invalid("both OS and Architecture must be provided"));

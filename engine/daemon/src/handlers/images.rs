@@ -6,6 +6,7 @@ use std::sync::Arc;
 use drydock_api::filters::Filters;
 use drydock_api::pattern::Pattern;
 use drydock_api::{Error, shape, time};
+use drydock_defects::defect;
 use drydock_image::{Digest, Image, InUse, Reference, RemoveOptions, Removed};
 use hyper::StatusCode;
 use serde_json::{Map, Value, json};
@@ -299,7 +300,11 @@ pub fn history(engine: &Engine, request: &Request) -> Result<Answer, Error> {
         .get("history")
         .and_then(Value::as_array)
         .unwrap_or(&empty);
-    let mut sizes = image.layer_sizes.iter();
+    let mut sizes = image.layer_sizes.clone();
+    if defect!("history-sizes-shifted") {
+        sizes.rotate_right(1);
+    }
+    let mut sizes = sizes.into_iter();
     let mut entries: Vec<Value> = steps
         .iter()
         .map(|step| {
@@ -311,7 +316,7 @@ pub fn history(engine: &Engine, request: &Request) -> Result<Answer, Error> {
                 "Created": time::parse_rfc3339(text("created")).unwrap_or(0) / 1_000_000_000,
                 "CreatedBy": text("created_by"),
                 "Id": "<missing>",
-                "Size": size.unwrap_or(&0),
+                "Size": size.unwrap_or(0),
             }))
         })
         .collect();

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use drydock_api::Error;
 use drydock_image::Digest;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::images::{Shared, entry, newest_first};
 use crate::containers::{container::blocking, list};
@@ -24,36 +24,20 @@ pub fn handle(engine: &Engine, request: &Request) -> Result<Answer, Error> {
         return Err(Error::invalid(format!("unknown object type: {kind}")));
     }
     let wants = |kind: &str| wanted.is_empty() || wanted.iter().any(|wanted| wanted == kind);
-    let mut answer = Map::new();
-    let size = if wants("image") {
-        layers_size(engine)
-    } else {
-        0
+    let part = |kind: &str, make: &dyn Fn() -> Value| match wants(kind) {
+        true => make(),
+        false => Value::Null,
     };
-    answer.insert("LayersSize".into(), json!(size));
-    // Docker leaves out what comes behind the last kind that was asked for.
-    let last = KINDS_IN_ORDER.iter().rposition(|(_, kind)| wants(kind));
-    for (position, (key, kind)) in KINDS_IN_ORDER.iter().enumerate() {
-        let value = match *kind {
-            _ if !wants(kind) => Value::Null,
-            "image" => images(engine),
-            "container" => blocking(|| json!(list::with_sizes(engine))),
-            _ => json!([]),
-        };
-        if Some(position) <= last {
-            answer.insert((*key).to_owned(), value);
-        }
-    }
-    Ok(Answer::json(&Value::Object(answer)))
+    let none = || json!([]);
+    Ok(Answer::json(&json!({
+        "LayersSize": if wants("image") { layers_size(engine) } else { 0 },
+        "Images": part("image", &|| images(engine)),
+        "Containers": part("container", &|| blocking(|| json!(list::with_sizes(engine)))),
+        // There are no named volumes and no build cache in this engine yet.
+        "Volumes": part("volume", &none),
+        "BuildCache": part("build-cache", &none),
+    })))
 }
-
-/// The keys of the answer and the kinds that they hold.
-const KINDS_IN_ORDER: [(&str, &str); 4] = [
-    ("Images", "image"),
-    ("Containers", "container"),
-    ("Volumes", "volume"),
-    ("BuildCache", "build-cache"),
-];
 
 /// The bytes of all layers, each counted once.
 fn layers_size(engine: &Engine) -> u64 {
