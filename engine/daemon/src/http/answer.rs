@@ -37,12 +37,16 @@ impl hyper::body::Body for Body {
         match &mut *self {
             Body::Empty => Poll::Ready(None),
             Body::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-            Body::Stream(pieces) => pieces
-                .poll_recv(context)
-                .map(|piece| piece.map(|bytes| Ok(Frame::data(bytes)))),
-            Body::Archive(pieces) => pieces
-                .poll_recv(context)
-                .map(|piece| piece.map(|piece| piece.map(Frame::data))),
+            Body::Stream(pieces) => {
+                let next = pieces.poll_recv(context);
+                call_again(&next, context);
+                next.map(|piece| piece.map(|bytes| Ok(Frame::data(bytes))))
+            }
+            Body::Archive(pieces) => {
+                let next = pieces.poll_recv(context);
+                call_again(&next, context);
+                next.map(|piece| piece.map(|piece| piece.map(Frame::data)))
+            }
         }
     }
 
@@ -56,6 +60,17 @@ impl hyper::body::Body for Body {
             Body::Whole(Some(bytes)) => SizeHint::with_exact(bytes.len() as u64),
             Body::Stream(_) | Body::Archive(_) => SizeHint::new(),
         }
+    }
+}
+
+/// At the end of a stream: has the connection polled once more.
+///
+/// hyper 1.12 polls a body twice in a row. Where it ends between the two, and the end of the connection is the end of the
+/// body (HTTP/1.0), there is nothing to write, so hyper neither flushes nor looks whether it is done, and waits for a
+/// client that waits for it. One more round ends the connection.
+fn call_again<T>(next: &Poll<Option<T>>, context: &Context<'_>) {
+    if matches!(next, Poll::Ready(None)) {
+        context.waker().wake_by_ref();
     }
 }
 
@@ -165,4 +180,78 @@ fn with_type(status: StatusCode, content_type: &'static str, body: Body) -> Resp
         .headers_mut()
         .insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::{Arc, Mutex};
+    use std::time::Duration;
+
+    use hyper::rt::{Read, ReadBufCursor, Write};
+    use hyper::server::conn::http1;
+    use hyper::service::service_fn;
+    use hyper_util::rt::TokioIo;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::UnixStream;
+
+    type Sender = Arc<Mutex<Option<mpsc::Sender<Bytes>>>>;
+
+    /// A socket that ends the body when the head of the answer is written: between hyper's two looks at it.
+    struct EndsBody(TokioIo<UnixStream>, Sender);
+
+    impl Read for EndsBody {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            context: &mut Context<'_>,
+            buffer: ReadBufCursor<'_>,
+        ) -> Poll<io::Result<()>> {
+            Pin::new(&mut self.0).poll_read(context, buffer)
+        }
+    }
+
+    impl Write for EndsBody {
+        fn poll_write(
+            mut self: Pin<&mut Self>,
+            context: &mut Context<'_>,
+            bytes: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            self.1.lock().unwrap().take();
+            Pin::new(&mut self.0).poll_write(context, bytes)
+        }
+
+        fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Pin::new(&mut self.0).poll_flush(context)
+        }
+
+        fn poll_shutdown(
+            mut self: Pin<&mut Self>,
+            context: &mut Context<'_>,
+        ) -> Poll<io::Result<()>> {
+            Pin::new(&mut self.0).poll_shutdown(context)
+        }
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_ends_while_its_head_is_written_ends_the_connection() {
+        for version in ["1.0", "1.1"] {
+            let (mut client, server) = UnixStream::pair().unwrap();
+            let (sender, pieces) = mpsc::channel(1);
+            let pieces = Arc::new(Mutex::new(Some(pieces)));
+            let service = service_fn(move |_request: hyper::Request<hyper::body::Incoming>| {
+                let pieces = pieces.lock().unwrap().take().unwrap();
+                async move { Ok::<_, std::convert::Infallible>(Response::new(Body::Stream(pieces))) }
+            });
+            let socket = EndsBody(TokioIo::new(server), Arc::new(Mutex::new(Some(sender))));
+            tokio::spawn(http1::Builder::new().serve_connection(socket, service));
+            let request = format!("GET / HTTP/{version}\r\nConnection: close\r\n\r\n");
+            client.write_all(request.as_bytes()).await.unwrap();
+            let mut answer = Vec::new();
+            let read = client.read_to_end(&mut answer);
+            tokio::time::timeout(Duration::from_secs(10), read)
+                .await
+                .unwrap_or_else(|_| panic!("HTTP/{version}: the connection did not end"))
+                .unwrap();
+        }
+    }
 }
