@@ -5,6 +5,7 @@
 
 mod answers;
 mod api;
+mod copies;
 mod hosts;
 mod lives;
 mod restarts;
@@ -92,6 +93,22 @@ fn main() -> ExitCode {
         (
             "events_come_in_dockers_order",
             lives::events_come_in_dockers_order,
+        ),
+        (
+            "a_copier_sees_the_container_alone",
+            copies::a_copier_sees_the_container_alone,
+        ),
+        (
+            "a_copier_ends_with_its_daemon",
+            copies::a_copier_ends_with_its_daemon,
+        ),
+        (
+            "an_archive_that_breaks_off_has_no_end",
+            copies::an_archive_that_breaks_off_has_no_end,
+        ),
+        (
+            "a_link_swapped_meanwhile_leads_nowhere",
+            copies::a_link_swapped_meanwhile_leads_nowhere,
         ),
         (
             "a_killed_daemon_loses_nothing",
