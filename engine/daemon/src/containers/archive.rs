@@ -102,7 +102,20 @@ pub async fn export(engine: &Arc<Engine>, request: &Request) -> Result<Answer, E
 /// 400 for a target that is no directory or not to be written to, 404 for the container and the target, 500 for a
 /// bad archive. What was unpacked before it went wrong stays, as in Docker.
 pub async fn write(engine: &Arc<Engine>, mut request: Request) -> Result<Answer, Error> {
-    let place = required_path(&request)?;
+    let mut body = request.body.take();
+    let result = unpack(engine, &request, &mut body).await;
+    if let (Err(_), Some(body)) = (&result, &mut body) {
+        pass_over(body).await;
+    }
+    result.map(|()| Answer::status(StatusCode::OK))
+}
+
+async fn unpack(
+    engine: &Arc<Engine>,
+    request: &Request,
+    body: &mut Option<Incoming>,
+) -> Result<(), Error> {
+    let place = required_path(request)?;
     let container = engine.containers.find(&request.name)?;
     let record = container.snapshot();
     let user = record.config_text("User");
@@ -112,17 +125,19 @@ pub async fn write(engine: &Arc<Engine>, mut request: Request) -> Result<Answer,
         keep_kinds: request.query.boolean("noOverwriteDirNonDir"),
         owner: wants_owner.then(|| user.to_owned()),
     };
-    let body = request.body.take();
     // Held for a container that does not run: two overlays over one writable layer must not both write.
     let changing = Arc::clone(&container.lifecycle).lock_owned().await;
     let (mut copier, changing) = change(engine, &container, operation, changing).await?;
-    let result = send(&mut copier, body, &missing(&request)).await;
+    if let Some(body) = body {
+        forward(&mut copier, body).await?;
+    }
+    // That it has ended already is said by its reply.
+    let _ = copier.stream().shutdown().await;
+    copier.reply(&missing(request)).await?;
     drop(changing);
-    result?;
-    engine
-        .events
-        .container(&container.snapshot(), "extract-to-dir", &[]);
-    Ok(Answer::status(StatusCode::OK))
+    let record = container.snapshot();
+    engine.events.container(&record, "extract-to-dir", &[]);
+    Ok(())
 }
 
 fn required_path(request: &Request) -> Result<String, Error> {
@@ -317,28 +332,11 @@ fn engine_file(path: &PathBuf) -> Option<std::io::Result<OwnedFd>> {
         .then(|| drydock_sys::mounts::open_tree_clone(path))
 }
 
-/// Hands the body to the copier and waits for its reply, which comes before the body's end when something is wrong.
-async fn send(copier: &mut Copier, body: Option<Incoming>, missing: &Error) -> Result<(), Error> {
-    let mut body = body;
-    let early = match &mut body {
-        Some(body) => forward(copier, body).await?,
-        None => false,
-    };
-    if early {
-        if let Some(body) = &mut body {
-            pass_over(body).await;
-        }
-    }
-    // That it has ended already is said by its reply.
-    let _ = copier.stream().shutdown().await;
-    copier.reply(missing).await.map(drop)
-}
-
-/// Forwards the body. True when the copier replied before its end.
+/// Hands the body to the copier, up to its end or until the copier replies: before the end when something is wrong.
 ///
 /// # Errors
 /// 400 when the client broke off: the copier is ended then, not told that this was all.
-async fn forward(copier: &mut Copier, body: &mut Incoming) -> Result<bool, Error> {
+async fn forward(copier: &mut Copier, body: &mut Incoming) -> Result<(), Error> {
     let (replies, mut archive) = copier.stream().split();
     while let Some(frame) = body.frame().await {
         let broken =
@@ -349,18 +347,14 @@ async fn forward(copier: &mut Copier, body: &mut Incoming) -> Result<bool, Error
             .map_err(|_| broken(&"trailers in the archive"))?;
         tokio::select! {
             // A reply is there to be read, not taken from the stream.
-            ready = replies.readable() => {
-                ready.map_err(Error::system)?;
-                return Ok(true);
-            }
-            written = archive.write_all(&piece) => {
-                if written.is_err() {
-                    return Ok(true);
-                }
+            ready = replies.readable() => return ready.map_err(Error::system),
+            // The copier has ended: its reply says why.
+            written = archive.write_all(&piece) => if written.is_err() {
+                return Ok(());
             }
         }
     }
-    Ok(false)
+    Ok(())
 }
 
 /// Reads on behind an error, up to a limit.

@@ -153,7 +153,9 @@ impl Extraction<'_> {
 
     /// Removes what the member replaces: everything but a directory by a directory.
     fn make_room(&self, member: &Member, path: &Path, place: &Place<'_>) -> io::Result<()> {
-        let Some(status) = place.status()? else {
+        let looked = place.status();
+        let named = |error| go_error(&format!("openat {}", path.display()), &error);
+        let Some(status) = looked.map_err(named)? else {
             return Ok(());
         };
         let was_directory = kind_of(&status) == SFlag::S_IFDIR;

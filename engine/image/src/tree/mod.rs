@@ -36,12 +36,13 @@ use std::io;
 
 use nix::errno::Errno;
 
-/// An error in the words of Go programs: `lstat /x: not a directory`. `operation` and object may be empty.
+/// An error in the words of Go programs: `lstat /x: not a directory`. What is no error of the system, as a bad
+/// archive, says by itself what it is about.
 pub(crate) fn go_error(operation: &str, error: &io::Error) -> io::Error {
     let text = match error.raw_os_error().map(Errno::from_raw) {
         Some(Errno::ELOOP) => "too many levels of symbolic links".to_owned(),
         Some(errno) => errno.desc().to_lowercase(),
-        None => error.to_string(),
+        None => return io::Error::new(error.kind(), error.to_string()),
     };
     match operation {
         "" => io::Error::new(error.kind(), text),
