@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{Read, Write};
-use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -162,14 +161,10 @@ pub fn a_copier_sees_the_container_alone() -> Result<(), Failed> {
             fs::read_dir(root.join("proc"))?.next().is_none(),
             "a /proc is mounted"
         );
-        // Nobody else may look into it or take its program's file.
-        let owner = fs::metadata(format!("/proc/{inner}/environ"))?.uid();
+        // What a container could reach through its /proc entry is never the file on disk.
         let program = fs::read_link(format!("/proc/{inner}/exe"))?;
-        ensure!(
-            owner == 0 && program.starts_with("/memfd:drydock"),
-            "{}",
-            program.display()
-        );
+        let program = program.to_string_lossy();
+        ensure!(program.starts_with("/memfd:drydock"), "{program}");
         // The client goes away, and so does the copier.
         stalled.client.shutdown(std::net::Shutdown::Both)?;
         stalled.until_gone()?;
