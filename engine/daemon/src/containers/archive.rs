@@ -4,7 +4,7 @@
 //! that goes away ends the work.
 
 use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -327,7 +327,7 @@ fn mounts(
 }
 
 /// One of the engine's files for /etc, a mount of it; None before the first start.
-fn engine_file(path: &PathBuf) -> Option<std::io::Result<OwnedFd>> {
+fn engine_file(path: &Path) -> Option<std::io::Result<OwnedFd>> {
     path.exists()
         .then(|| drydock_sys::mounts::open_tree_clone(path))
 }
