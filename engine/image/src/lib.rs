@@ -71,6 +71,7 @@ mod tape_writer;
 mod time;
 pub mod tree;
 mod unpack;
+pub mod usage;
 
 pub use changes::config_from_changes;
 pub use commit::{CommitOptions, PackedLayer};

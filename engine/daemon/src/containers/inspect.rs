@@ -1,9 +1,5 @@
 //! GET /containers/{id}/json, from the published snapshot.
 
-use std::fs;
-use std::os::unix::fs::MetadataExt;
-use std::path::Path;
-
 use drydock_api::{Error, shape, time};
 use drydock_defects::defect;
 use serde_json::{Map, Value, json};
@@ -194,20 +190,12 @@ fn layers(engine: &Engine, container: &Container, record: &Record) -> Value {
     })
 }
 
-/// The bytes of the files in the writable layer.
+/// The bytes of the files in the writable layer. A container that is just being removed has none.
 pub fn writable_size(container: &Container) -> u64 {
-    directory_size(&container.upper())
-}
-
-fn directory_size(path: &Path) -> u64 {
-    let entries = fs::read_dir(path).into_iter().flatten().flatten();
-    entries
-        .map(|entry| match entry.metadata() {
-            Ok(metadata) if metadata.is_dir() => directory_size(&entry.path()),
-            Ok(metadata) if metadata.is_file() => metadata.size(),
-            _ => 0,
-        })
-        .sum()
+    drydock_image::usage::written(&container.upper()).unwrap_or_else(|error| {
+        tracing::debug!("size of container {}: {error}", container.id);
+        0
+    })
 }
 
 /// The bytes of the image.
