@@ -115,6 +115,10 @@ fn main() -> ExitCode {
             restarts::a_killed_daemon_loses_nothing,
         ),
         (
+            "a_commit_that_was_cut_off_leaves_nothing",
+            restarts::a_commit_that_was_cut_off_leaves_nothing,
+        ),
+        (
             "half_done_work_is_settled",
             restarts::half_done_work_is_settled,
         ),

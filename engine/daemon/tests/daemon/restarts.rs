@@ -151,6 +151,36 @@ pub fn half_done_work_is_settled() -> Result<(), Failed> {
     api.finish()
 }
 
+/// A daemon that is killed in the middle of a commit leaves a container that stands still, and a copy.
+pub fn a_commit_that_was_cut_off_leaves_nothing() -> Result<(), Failed> {
+    let api = Api::start(&[])?;
+    let held = api.run("held", &["sleep", "1000"], json!({}))?;
+    api.run("paused", &["sleep", "1000"], json!({}))?;
+    api.post("/containers/held/pause")?;
+    api.post("/containers/paused/pause")?;
+    api.daemon.kill()?;
+    let root = api.daemon.data_root();
+    let path = root.join("containers").join(&held).join("container.json");
+    let mut record: Value = serde_json::from_slice(&fs::read(&path)?)?;
+    record["state"]["held"] = json!(true);
+    fs::write(&path, record.to_string())?;
+    let copy = root.join("image/tmp/77");
+    fs::create_dir_all(copy.join("files"))?;
+    api.daemon.launch()?;
+    let state = api.state("held")?;
+    ensure!(
+        state["Running"] == true && state["Paused"] == false,
+        "{state}"
+    );
+    let state = api.state("paused")?;
+    ensure!(state["Paused"] == true, "a user's pause was ended: {state}");
+    ensure!(!copy.exists(), "the copy is still there");
+    let record: Value = serde_json::from_slice(&fs::read(&path)?)?;
+    ensure!(record["state"]["held"] == false, "it is still marked");
+    api.daemon.remove_containers()?;
+    api.finish()
+}
+
 pub fn without_live_restore_all_is_stopped() -> Result<(), Failed> {
     let api = Api::start(&["--live-restore=false"])?;
     api.run(
