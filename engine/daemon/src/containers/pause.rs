@@ -68,6 +68,10 @@ pub async fn let_go(engine: &Arc<Engine>, container: &Arc<Container>) -> Result<
         return Ok(());
     }
     let _changing = container.lifecycle.lock().await;
+    if engine.containers.by_id(&container.id).is_none() {
+        // It was removed meanwhile, and its record with it.
+        return Ok(());
+    }
     let record = container.snapshot();
     match record.state.held {
         true if record.is_paused() => go_on(engine, container).await,
