@@ -50,10 +50,30 @@ pub fn network_owner(engine: &Engine, record: &Record) -> Option<Arc<Container>>
 
 /// Whether a running container shares the network of this one.
 pub fn network_is_shared(engine: &Engine, id: &str) -> bool {
-    engine.containers.all().iter().any(|other| {
+    engine.containers.unordered().iter().any(|other| {
         let record = other.snapshot();
         record.state.status == Status::Running && named(record.network_mode()) == Some(id)
     })
+}
+
+/// Whether a mode is the host's namespace, itself or through the containers that share it. `mode_of` is the mode of the
+/// same kind of another container.
+pub fn is_hosts(
+    engine: &Engine,
+    mode: Option<&str>,
+    mode_of: fn(&HostConfig) -> Option<&String>,
+) -> bool {
+    // Longer than any chain that can start: each of it runs before the next.
+    const LONGEST: usize = 64;
+    let mut mode = mode.unwrap_or_default().to_owned();
+    for _ in 0..LONGEST {
+        let Some(other) = named(&mode).and_then(|name| engine.containers.find(name).ok()) else {
+            return mode == "host";
+        };
+        let host = other.snapshot().host();
+        mode = mode_of(&host).cloned().unwrap_or_default();
+    }
+    true
 }
 
 /// Opens what the container shares.

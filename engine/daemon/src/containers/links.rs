@@ -115,7 +115,7 @@ fn name_of(engine: &Engine, link: &Link) -> String {
 /// The names that links give, by the id of who has them: `parent/alias`.
 pub fn names(engine: &Engine) -> HashMap<String, Vec<String>> {
     let mut names: HashMap<String, Vec<String>> = HashMap::new();
-    for container in engine.containers.all() {
+    for container in engine.containers.unordered() {
         let record = container.snapshot();
         for link in &record.links {
             let name = format!("{}/{}", record.name, link.alias);
@@ -257,7 +257,7 @@ pub fn refresh(engine: &Engine, other: &Record) {
     let Some(endpoint) = &other.endpoint else {
         return;
     };
-    for container in engine.containers.all() {
+    for container in engine.containers.unordered() {
         let record = container.snapshot();
         if record.endpoint.is_none() {
             continue;

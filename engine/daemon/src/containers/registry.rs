@@ -69,9 +69,14 @@ impl Registry {
         tables.names.retain(|_, id| *id != container.id);
     }
 
+    /// All containers in no order, for who looks for one of them.
+    pub fn unordered(&self) -> Vec<Arc<Container>> {
+        lock(&self.tables).containers.values().cloned().collect()
+    }
+
     /// All containers, newest first, as `docker ps` shows them.
     pub fn all(&self) -> Vec<Arc<Container>> {
-        let mut all: Vec<_> = lock(&self.tables).containers.values().cloned().collect();
+        let mut all = self.unordered();
         all.sort_by_cached_key(|container| {
             let record = container.snapshot();
             (std::cmp::Reverse(record.created), record.name.clone())

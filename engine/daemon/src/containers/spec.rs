@@ -123,7 +123,7 @@ pub fn prepare(
         readonly_paths: host.readonly_paths.clone().unwrap_or_default(),
         privileged,
         devices: devices::of(&host)?,
-        sysctls: sysctls(record, &host)?,
+        sysctls: sysctls(&host, &Hosts::of(engine, &host))?,
         cgroup: cgroup(engine, record, &host),
         init: has_init(engine, &host),
         process: process(
@@ -384,9 +384,28 @@ pub fn limits(host: &HostConfig) -> Vec<(String, u64, u64)> {
         .collect()
 }
 
+/// Which namespaces are the host's, also where they come by way of another container.
+#[derive(Default)]
+struct Hosts {
+    network: bool,
+    ipc: bool,
+}
+
+impl Hosts {
+    fn of(engine: &Engine, host: &HostConfig) -> Hosts {
+        let is_hosts = |mode_of: fn(&HostConfig) -> Option<&String>| {
+            join::is_hosts(engine, mode_of(host).map(String::as_str), mode_of)
+        };
+        Hosts {
+            network: is_hosts(|host| host.network_mode.as_ref()),
+            ipc: is_hosts(|host| host.ipc_mode.as_ref()),
+        }
+    }
+}
+
 /// Kernel parameters: only those that belong to one of the container's own namespaces (CVE-2022-0811 is what
 /// happens without this list).
-fn sysctls(record: &Record, host: &HostConfig) -> Result<Vec<(String, String)>, Error> {
+fn sysctls(host: &HostConfig, hosts: &Hosts) -> Result<Vec<(String, String)>, Error> {
     const IPC: [&str; 8] = [
         "kernel.msgmax",
         "kernel.msgmnb",
@@ -409,13 +428,13 @@ fn sysctls(record: &Record, host: &HostConfig) -> Result<Vec<(String, String)>, 
         let bad_name =
             name.split('.').any(|part| part.is_empty()) || name.contains(['/', '\n', '+']);
         if name.starts_with("net.") && !bad_name {
-            if record.network_mode() == "host" {
+            if hosts.network {
                 return Err(refused(format!(
                     "sysctl \"{name}\" not allowed in host network namespace"
                 )));
             }
         } else if IPC.contains(&name.as_str()) || (name.starts_with("fs.mqueue.") && !bad_name) {
-            if host.ipc_mode.as_deref() == Some("host") {
+            if hosts.ipc {
                 return Err(refused(format!(
                     "sysctl \"{name}\" is not allowed in the hosts ipc namespace"
                 )));
@@ -462,7 +481,7 @@ mod tests {
                 sysctls: Some([(name.to_owned(), value.to_owned())].into()),
                 ..HostConfig::default()
             };
-            sysctls(&example(), &host).is_ok()
+            sysctls(&host, &Hosts::default()).is_ok()
         };
         assert!(
             check("net.ipv4.ip_forward", "1")
