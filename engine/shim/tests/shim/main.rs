@@ -8,6 +8,7 @@
 mod confinement;
 mod execs;
 mod harness;
+mod sharing;
 mod streams;
 
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -24,7 +25,13 @@ fn main() -> std::process::ExitCode {
     }
     let arguments = Arguments::from_args();
     let missing = harness::what_is_missing();
-    let tests = [streams::TESTS, execs::TESTS, confinement::TESTS].concat();
+    let tests = [
+        streams::TESTS,
+        execs::TESTS,
+        confinement::TESTS,
+        sharing::TESTS,
+    ]
+    .concat();
     let trials = tests
         .into_iter()
         .map(|(name, test)| {
