@@ -138,9 +138,14 @@ async fn end(
     if ended(&mut ends, limit).await || !still() {
         return Ok(());
     }
-    kill::send(engine, container, kill::KILL)
-        .await
-        .or_else(|error| if still() { Err(error) } else { Ok(()) })?;
+    if let Err(error) = kill::send(engine, container, kill::KILL).await {
+        // Most often its end is being told at this moment: a shim goes as soon as all is said.
+        return if ended(&mut ends, Some(GRACE)).await || !still() {
+            Ok(())
+        } else {
+            Err(error)
+        };
+    }
     if ended(&mut ends, Some(GRACE)).await || !still() {
         return Ok(());
     }
