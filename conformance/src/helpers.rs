@@ -1,4 +1,5 @@
-//! What scenarios find beside the engine: a command that waits, a registry, plugins of the docker client.
+//! What scenarios find beside the engine: a command that waits, a registry, a receiver of logs, plugins of the docker
+//! client.
 //!
 //! A scenario says what it needs (`<!-- transcript: needs=registry -->`) and is skipped, with that as the reason,
 //! on a host that has not got it. The registry is the reference implementation of the distribution API (Debian's
@@ -12,6 +13,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
+
+use crate::collector::Collector;
 
 /// `wait-until VALUE COMMAND…`: scenarios wait for a state with it and never for a time to pass.
 const WAIT_UNTIL: &str = r#"#!/bin/bash
@@ -44,10 +47,11 @@ const USUAL_PLUGINS: [&str; 4] = [
 /// What `needs=` may name.
 pub const NAMES: [&str; 3] = ["registry", "compose", "buildx"];
 
-/// The helpers of one workshop. Dropping them ends the registry.
+/// The helpers of one workshop. Dropping them ends the registry and the receiver.
 #[derive(Debug)]
 pub struct Helpers {
     directory: tempfile::TempDir,
+    collector: Collector,
     registry: Option<Registry>,
     plugins: Vec<PathBuf>,
 }
@@ -69,8 +73,11 @@ impl Helpers {
             Some(program) => Some(Registry::start(&program, directory.path())?),
             None => None,
         };
+        let collector =
+            Collector::start(directory.path()).context("starting the receiver of logs")?;
         Ok(Helpers {
             directory,
+            collector,
             registry,
             plugins: plugins(),
         })
@@ -91,7 +98,8 @@ impl Helpers {
         self.directory.path()
     }
 
-    /// `REGISTRY`, the address of the registry: `127.0.0.1:PORT`.
+    /// `REGISTRY`, the address of the registry: `127.0.0.1:PORT`; `LOGS_UDP` and `LOGS_TCP`, those of a receiver of
+    /// logs, and `LOGS`, the file with what it got.
     pub fn variables(&self) -> Vec<(String, String)> {
         let address = |registry: &Registry| {
             (
@@ -99,7 +107,9 @@ impl Helpers {
                 format!("{}:{}", Ipv4Addr::LOCALHOST, registry.port),
             )
         };
-        self.registry.iter().map(address).collect()
+        let mut variables = self.collector.variables();
+        variables.extend(self.registry.iter().map(address));
+        variables
     }
 
     /// Gives the plugins to the docker client whose home this is.

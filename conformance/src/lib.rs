@@ -16,6 +16,7 @@
 
 pub mod catalogue;
 pub mod claims;
+mod collector;
 pub mod defects;
 pub mod divergence;
 pub mod helpers;

@@ -9,9 +9,9 @@
 //! `json-file` that was left with a torn end (power cut) gets a newline first, so that the damage ends where it
 //! began; in one of `local` the reader finds the next record by itself.
 //!
-//! Compressing a rotated file takes seconds when it is large, so it is not done here: the file becomes a
-//! [`Job`] for somebody else. Until that is done there is no next rotation, and the log is [`Output::is_full`]
-//! when it would be due: the container waits, and what is on disk stays bounded.
+//! Compressing a rotated file takes seconds when it is large, so only small ones are compressed here; a large one
+//! becomes a [`Job`] for somebody else. Until that is done there is no next rotation, and the log is
+//! [`Output::is_full`] when it would be due: the container waits, and what is on disk stays bounded.
 
 use std::{
     fs::{File, OpenOptions},
@@ -28,6 +28,9 @@ use crate::{
     record::{encode, name_error},
     rotation, time,
 };
+
+/// A file of no more bytes is compressed at once: a process for it would take longer.
+const SMALL: u64 = 256 << 10;
 
 /// What waits for a compressed file.
 #[derive(Debug)]
@@ -88,8 +91,8 @@ impl Output {
             error: None,
         };
         // Left by a run that ended in the middle of it.
-        if rotation::numbered(&plan.path, 1).exists() {
-            output.compress(modified(&rotation::numbered(&plan.path, 1)));
+        if let Ok(metadata) = rotation::numbered(&plan.path, 1).metadata() {
+            output.compress(metadata.len(), modified(&metadata));
         }
         Ok(output)
     }
@@ -148,10 +151,16 @@ impl Output {
         self.compressing = Compressing::No;
     }
 
-    fn compress(&mut self, last_time: u64) {
-        if self.plan.compress && self.plan.max_file > 1 {
-            let path = rotation::numbered(&self.plan.path, 1);
-            self.compressing = Compressing::Due(Job::new(path, last_time));
+    /// Compresses the file that was rotated last, or makes a job of it.
+    fn compress(&mut self, size: u64, last_time: u64) {
+        if !self.plan.compress || self.plan.max_file < 2 {
+            return;
+        }
+        let job = Job::new(rotation::numbered(&self.plan.path, 1), last_time);
+        if size > SMALL {
+            self.compressing = Compressing::Due(job);
+        } else if let Err(error) = job.run() {
+            self.error.get_or_insert(error);
         }
     }
 
@@ -222,10 +231,10 @@ impl Output {
             return Ok(());
         }
         rotation::shift(&self.plan.path, self.plan.max_file)?;
-        self.compress(self.time.0);
         // Until the new one is open, records go on into the old one.
         (self.file, self.size) = open_file(&self.plan.path)?;
         self.torn = false;
+        self.compress(now.len(), self.time.0);
         Ok(())
     }
 
@@ -254,8 +263,8 @@ fn make_folder(path: &Path) -> io::Result<()> {
 }
 
 /// When a file was last written to, or now.
-fn modified(path: &Path) -> u64 {
-    let time = path.metadata().and_then(|metadata| metadata.modified());
+fn modified(metadata: &std::fs::Metadata) -> u64 {
+    let time = metadata.modified();
     time.unwrap_or_else(|_| std::time::SystemTime::now())
         .duration_since(std::time::UNIX_EPOCH)
         .ok()

@@ -34,7 +34,7 @@ pub(super) enum Sent {
     Message,
     /// The other side takes nothing at the moment.
     Nothing,
-    /// The connection is of no more use; `fresh` if nothing ever went over it.
+    /// The connection is of no more use; `fresh` if it was made just now, and nothing ever went over it.
     Lost { fresh: bool },
 }
 
@@ -119,7 +119,13 @@ impl Link {
         for _ in 0..count {
             let shown = self.shown();
             match self.connect_one(Instant::now() + patience) {
-                Ok(()) => return Ok(()),
+                Ok(()) => {
+                    // Lost before it was used, it is worth another try.
+                    if let State::Connected { fresh, .. } = &mut self.state {
+                        *fresh = false;
+                    }
+                    return Ok(());
+                }
                 Err(errno) => last = errno,
             }
             if count == 1 || last == Errno::ETIMEDOUT {
@@ -239,7 +245,7 @@ impl Link {
 
     /// Sends what a stream takes of some messages, or the first as a datagram.
     pub(super) fn send(&mut self, messages: &[IoSlice<'_>]) -> Sent {
-        let stream = self.is_stream();
+        let (stream, udp) = (self.is_stream(), matches!(self.address, Address::Udp(_)));
         let State::Connected { socket, fresh } = &mut self.state else {
             return Sent::Lost { fresh: true };
         };
@@ -253,13 +259,13 @@ impl Link {
             let sent = send(socket.as_raw_fd(), first, flags);
             // The answer to an earlier datagram: nobody listens there. It is told once, and this one goes now.
             match sent {
-                Err(Errno::ECONNREFUSED) if *fresh => send(socket.as_raw_fd(), first, flags),
+                Err(Errno::ECONNREFUSED) if udp => send(socket.as_raw_fd(), first, flags),
                 other => other,
             }
         };
         match result {
             Ok(count) => {
-                *fresh = !stream;
+                *fresh = false;
                 if stream {
                     Sent::Bytes(count)
                 } else {
@@ -269,7 +275,7 @@ impl Link {
             Err(Errno::EAGAIN | Errno::EINTR | Errno::ENOBUFS) => Sent::Nothing,
             // Of UDP a refusal or a lost route says nothing about the next datagram.
             Err(Errno::EMSGSIZE) => Sent::Message,
-            Err(_) if matches!(self.address, Address::Udp(_)) => Sent::Message,
+            Err(_) if udp => Sent::Message,
             Err(_) => Sent::Lost { fresh: *fresh },
         }
     }

@@ -353,6 +353,34 @@ fn who_is_not_there_is_named_as_go_does() {
     );
 }
 
+/// The same for datagrams, where nothing tells of the end before the next message.
+#[test]
+fn a_datagram_socket_of_the_host_may_be_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log");
+    let address = Address::UnixDatagram {
+        name: "log".to_owned(),
+        shown: path.display().to_string(),
+    };
+    let first = UnixDatagram::bind(&path).unwrap();
+    let opened = std::fs::File::open(folder.path()).unwrap();
+    let plan = plan(address, syslog(SyslogLayout::Local), None);
+    let mut log = Log::open(&plan, Some(opened.into())).unwrap();
+    log.append(Stream::Stdout, TIME, b"before\n").unwrap();
+    drop(first);
+    std::fs::remove_file(&path).unwrap();
+    let second = UnixDatagram::bind(&path).unwrap();
+    log.append(Stream::Stdout, TIME, b"after\n").unwrap();
+    let mut buffer = [0; 200];
+    let count = second.recv(&mut buffer).unwrap();
+    assert!(buffer[..count].ends_with(b": after\n"));
+    // Nobody there: lost, and nobody waits.
+    drop(second);
+    std::fs::remove_file(&path).unwrap();
+    log.append(Stream::Stdout, TIME, b"lost\n").unwrap();
+    assert!(!log.is_full() && log.dropped() == 1);
+}
+
 /// A receiver that takes nothing: the container waits, and its end does not.
 #[test]
 fn a_receiver_that_does_not_read_makes_the_container_wait() {
