@@ -38,6 +38,8 @@ pub const NAMES: &[&str] = &[
     // Streams and logs
     "log-streams-swapped",
     "attach-streams-swapped",
+    "log-attributes-lost",
+    "log-compressed-unread",
     "log-loses-unfinished-line",
     "log-tail-off-by-one",
     "log-since-ignored",

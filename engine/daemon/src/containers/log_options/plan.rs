@@ -58,9 +58,9 @@ pub fn place(container: &Container, record: &Record) -> Option<Place> {
 }
 
 fn is_cached(options: &Options) -> bool {
-    !options
+    options
         .get("cache-disabled")
-        .is_some_and(|value| values::truth(value) == Ok(true))
+        .is_none_or(|value| values::truth(value) != Ok(true))
 }
 
 /// The log of a container that starts, and the folder of the socket that it goes to. None is the driver `none`.

@@ -55,8 +55,7 @@ fn size(text: &str, base: f64) -> Result<u64, String> {
         .unwrap_or(number)
         .parse()
         .map_err(|_| invalid())?;
-    // Written so that it also holds for what is no number.
-    if !(number >= 0.0) {
+    if number.is_nan() || number < 0.0 {
         return Err(invalid());
     }
     let lower = unit.to_lowercase();
