@@ -3,7 +3,7 @@
 use super::value::Value;
 
 /// `%v`.
-pub(super) fn plain(value: &Value) -> String {
+pub fn plain(value: &Value) -> String {
     match value {
         Value::Missing => "<no value>".to_string(),
         Value::Null => "<nil>".to_string(),
