@@ -34,6 +34,10 @@ pub struct Exception {
     pub what: String,
     /// Why it is right.
     pub reason: String,
+    /// Whether Docker answers so only now and then, for example when two clients prune at once. A run without such an
+    /// answer does not make the entry stale.
+    #[serde(default)]
+    pub seldom: bool,
 }
 
 impl Exceptions {

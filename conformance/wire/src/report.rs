@@ -153,7 +153,7 @@ impl Work {
             .entries
             .iter()
             .enumerate()
-            .filter(|(index, _)| !self.needed.contains(index))
+            .filter(|(index, entry)| !self.needed.contains(index) && !entry.seldom)
             .map(|(_, entry)| entry.name())
             .collect();
         self.report
