@@ -12,7 +12,7 @@ use crate::protocol::{Answer, Control, Interface, Use};
 use crate::shim::Shim;
 
 impl Shim {
-    pub(crate) fn control(&self, wanted: Control) -> Answer {
+    pub(crate) fn control(&mut self, wanted: Control) -> Answer {
         let failed = |error: io::Error| Answer::Error {
             message: error.to_string(),
         };
@@ -20,9 +20,13 @@ impl Shim {
             return failed(Errno::ESRCH.into());
         };
         match wanted {
-            Control::Freeze { frozen } => {
-                group.freeze(frozen).map_or_else(failed, |()| Answer::Done)
-            }
+            Control::Freeze { frozen } => match group.freeze(frozen) {
+                Ok(()) => {
+                    self.frozen = frozen;
+                    Answer::Done
+                }
+                Err(error) => failed(error),
+            },
             Control::Limit(limits) => group.update(&limits).map_or_else(failed, |()| Answer::Done),
             Control::Processes => group.processes().map_or_else(failed, Answer::Processes),
             Control::Use => Answer::Use(Box::new(Use {

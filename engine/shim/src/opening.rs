@@ -92,6 +92,7 @@ pub(crate) fn begin(
             shares_pids,
             started_at,
             exited: None,
+            frozen: false,
             null: inheritance.null.try_clone()?,
         })
     })();

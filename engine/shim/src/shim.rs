@@ -141,6 +141,8 @@ pub(crate) struct Shim {
     /// When PID 1 became the user's program (CLOCK_REALTIME).
     pub(crate) started_at: u64,
     pub(crate) exited: Option<ExitRecord>,
+    /// Its processes stand still.
+    pub(crate) frozen: bool,
     pub(crate) null: OwnedFd,
 }
 
@@ -352,6 +354,15 @@ impl Shim {
         else {
             return Err(error(io::Error::from_raw_os_error(Errno::ESRCH as i32)));
         };
+        if self.frozen {
+            // Its first process would stand still before it could say that it has begun, and we would wait for that,
+            // deaf to the order that lets it go on. Only here can this be known: an exec of the daemon, above all a
+            // health check, may be on its way when the order to freeze is.
+            return Err(error(io::Error::other(format!(
+                "Container {} is paused, unpause the container before exec",
+                self.id
+            ))));
+        }
         let open_stdin = wanted.attach.as_ref().is_some_and(|attach| attach.stdin);
         let (streams, ends) =
             open_streams(wanted.process.terminal, open_stdin, &self.null).map_err(error)?;

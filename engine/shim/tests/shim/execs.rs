@@ -3,7 +3,7 @@
 use std::io::Read;
 
 use drydock_runtime::spec::StartErrorKind;
-use drydock_shim::protocol::{Answer, Reply, RequestBody};
+use drydock_shim::protocol::{Answer, Control, Reply, RequestBody};
 use libtest_mimic::Failed;
 
 use crate::Test;
@@ -21,6 +21,10 @@ pub const TESTS: &[Test] = &[
         an_exec_that_cannot_start_says_why,
     ),
     ("a_probe_ends_with_its_client", a_probe_ends_with_its_client),
+    (
+        "an_exec_in_a_frozen_container_is_refused",
+        an_exec_in_a_frozen_container_is_refused,
+    ),
 ];
 
 fn sleeper(bench: &Bench) -> Result<Container, Failed> {
@@ -190,5 +194,24 @@ fn a_probe_ends_with_its_client(bench: &Bench) -> Result<(), Failed> {
         }
         other => return Err(format!("unexpected event {other:?}").into()),
     }
+    end(container)
+}
+
+/// The shim starts one process at a time: one that stands still before it has begun would make it deaf for ever.
+fn an_exec_in_a_frozen_container_is_refused(bench: &Bench) -> Result<(), Failed> {
+    let mut container = sleeper(bench)?;
+    let freeze = |frozen| RequestBody::Control(Control::Freeze { frozen });
+    let answer = container.shim.ask(freeze(true), &[])?;
+    assert!(matches!(answer, Answer::Done), "{answer:?}");
+    match container.exec("early", process("true"), None)? {
+        Answer::Failed(error) => assert!(error.message.contains("is paused"), "{error}"),
+        other => return Err(format!("unexpected answer {other:?}").into()),
+    }
+    let answer = container.shim.ask(freeze(false), &[])?;
+    assert!(matches!(answer, Answer::Done), "{answer:?}");
+    assert_eq!(
+        output(&mut container, "late", |_| {}, "echo on")?,
+        ("on\n".to_owned(), 0)
+    );
     end(container)
 }
