@@ -212,10 +212,10 @@ mod tests {
         for name in NOT_BUILT {
             assert!(find(&words(name)).is_none(), "{name} is built now");
         }
-        assert_eq!(not_built(&words("commit a b")).as_deref(), Some("commit"));
+        assert_eq!(not_built(&words("build a b")).as_deref(), Some("build"));
         assert_eq!(
-            not_built(&words("container commit a")).as_deref(),
-            Some("container commit")
+            not_built(&words("image build a")).as_deref(),
+            Some("image build")
         );
         assert_eq!(not_built(&words("nosuch")), None);
     }
