@@ -188,32 +188,6 @@ fn parse_duration(text: &str) -> Option<i128> {
     Some(sign * sum as i128)
 }
 
-/// A duration as Go writes it: `200ms`, `1m30s`, `1.5s`.
-pub fn go_duration(duration: std::time::Duration) -> String {
-    let nanoseconds = duration.as_nanos();
-    let fraction = |value: u128, unit: u128| {
-        let rest = format!("{:0width$}", value % unit, width = unit.ilog10() as usize);
-        match rest.trim_end_matches('0') {
-            "" => (value / unit).to_string(),
-            rest => format!("{}.{rest}", value / unit),
-        }
-    };
-    match nanoseconds {
-        0 => return "0s".to_owned(),
-        1..1_000 => return format!("{nanoseconds}ns"),
-        1_000..1_000_000 => return format!("{}µs", fraction(nanoseconds, 1_000)),
-        1_000_000..1_000_000_000 => return format!("{}ms", fraction(nanoseconds, 1_000_000)),
-        _ => {}
-    }
-    let minutes = nanoseconds / (60 * u128::from(NANOS));
-    let seconds = fraction(nanoseconds % (60 * u128::from(NANOS)), u128::from(NANOS));
-    match (minutes / 60, minutes % 60) {
-        (0, 0) => format!("{seconds}s"),
-        (0, minutes) => format!("{minutes}m{seconds}s"),
-        (hours, minutes) => format!("{hours}h{minutes}m{seconds}s"),
-    }
-}
-
 /// A duration as `docker ps` words it: `Less than a second`, `About a minute`, `3 hours`.
 pub fn human_duration(nanoseconds: u64) -> String {
     let seconds = nanoseconds / NANOS;
@@ -298,24 +272,6 @@ mod tests {
                 "strconv.ParseInt: parsing \"xx\": invalid syntax"
             ))
         );
-    }
-
-    #[test]
-    fn durations_as_go_writes_them() {
-        let text = |nanoseconds| go_duration(std::time::Duration::from_nanos(nanoseconds));
-        for (nanoseconds, expected) in [
-            (0, "0s"),
-            (7, "7ns"),
-            (1_500, "1.5µs"),
-            (200_000_000, "200ms"),
-            (1_500_000_000, "1.5s"),
-            (30_000_000_000, "30s"),
-            (90_000_000_000, "1m30s"),
-            (3_600_000_000_000, "1h0m0s"),
-            (5_400_050_000_000, "1h30m0.05s"),
-        ] {
-            assert_eq!(text(nanoseconds), expected);
-        }
     }
 
     #[test]

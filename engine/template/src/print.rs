@@ -165,3 +165,52 @@ fn new_line(result: &mut String, step: &str, depth: usize) {
         result.push_str(step);
     }
 }
+
+/// A duration as Go writes it: `200ms`, `1m30s`, `1.5s`.
+pub fn duration(length: std::time::Duration) -> String {
+    let nanoseconds = length.as_nanos();
+    let fraction = |value: u128, unit: u128| {
+        let rest = format!("{:0width$}", value % unit, width = unit.ilog10() as usize);
+        match rest.trim_end_matches('0') {
+            "" => (value / unit).to_string(),
+            rest => format!("{}.{rest}", value / unit),
+        }
+    };
+    match nanoseconds {
+        0 => return "0s".to_owned(),
+        1..1_000 => return format!("{nanoseconds}ns"),
+        1_000..1_000_000 => return format!("{}µs", fraction(nanoseconds, 1_000)),
+        1_000_000..1_000_000_000 => return format!("{}ms", fraction(nanoseconds, 1_000_000)),
+        _ => {}
+    }
+    let minutes = nanoseconds / (60 * 1_000_000_000);
+    let seconds = fraction(nanoseconds % (60 * 1_000_000_000), 1_000_000_000);
+    match (minutes / 60, minutes % 60) {
+        (0, 0) => format!("{seconds}s"),
+        (0, minutes) => format!("{minutes}m{seconds}s"),
+        (hours, minutes) => format!("{hours}h{minutes}m{seconds}s"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_as_go_writes_them() {
+        let text = |nanoseconds| duration(std::time::Duration::from_nanos(nanoseconds));
+        for (nanoseconds, expected) in [
+            (0, "0s"),
+            (7, "7ns"),
+            (1_500, "1.5µs"),
+            (200_000_000, "200ms"),
+            (1_500_000_000, "1.5s"),
+            (30_000_000_000, "30s"),
+            (90_000_000_000, "1m30s"),
+            (3_600_000_000_000, "1h0m0s"),
+            (5_400_050_000_000, "1h30m0.05s"),
+        ] {
+            assert_eq!(text(nanoseconds), expected);
+        }
+    }
+}

@@ -108,32 +108,6 @@ pub fn parse_time(text: &str) -> Option<(i64, u32)> {
     ))
 }
 
-/// A duration as Go writes it: `200ms`, `1m30s`, `1.5s`.
-pub fn go_duration(duration: std::time::Duration) -> String {
-    let nanoseconds = duration.as_nanos();
-    let fraction = |value: u128, unit: u128| {
-        let rest = format!("{:0width$}", value % unit, width = unit.ilog10() as usize);
-        match rest.trim_end_matches('0') {
-            "" => (value / unit).to_string(),
-            rest => format!("{}.{rest}", value / unit),
-        }
-    };
-    match nanoseconds {
-        0 => return "0s".to_owned(),
-        1..1_000 => return format!("{nanoseconds}ns"),
-        1_000..1_000_000 => return format!("{}µs", fraction(nanoseconds, 1_000)),
-        1_000_000..1_000_000_000 => return format!("{}ms", fraction(nanoseconds, 1_000_000)),
-        _ => {}
-    }
-    let minutes = nanoseconds / (60 * 1_000_000_000);
-    let seconds = fraction(nanoseconds % (60 * 1_000_000_000), 1_000_000_000);
-    match (minutes / 60, minutes % 60) {
-        (0, 0) => format!("{seconds}s"),
-        (0, minutes) => format!("{minutes}m{seconds}s"),
-        (hours, minutes) => format!("{hours}h{minutes}m{seconds}s"),
-    }
-}
-
 /// `2026-11-21 07:27:03 +0000 UTC`: how Go prints a time in UTC.
 pub fn go_time(seconds: i64) -> String {
     let (year, month, day) = date(seconds.div_euclid(86_400));

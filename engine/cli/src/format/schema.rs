@@ -241,7 +241,7 @@ fn time(value: Value) -> Value {
 fn duration(value: Value) -> Value {
     let nanoseconds = value.int();
     let printed =
-        super::human::go_duration(std::time::Duration::from_nanos(nanoseconds.unsigned_abs()));
+        super::print::duration(std::time::Duration::from_nanos(nanoseconds.unsigned_abs()));
     let sign = if nanoseconds < 0 { "-" } else { "" };
     Value::Shown(Box::new(Shown {
         type_name: "time.Duration",

@@ -9,7 +9,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use drydock_api::{framing, time};
+use drydock_api::framing;
 use drydock_sys::clock;
 use serde_json::{Value, json};
 use tokio::io::AsyncReadExt;
@@ -199,7 +199,7 @@ impl Task {
     }
 
     fn too_long(&self, output: &str) -> String {
-        let limit = time::go_duration(self.check.timeout);
+        let limit = drydock_template::print::duration(self.check.timeout);
         let text = format!("Health check exceeded timeout ({limit})");
         match output {
             "" => text,
